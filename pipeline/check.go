@@ -1,0 +1,94 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/policy"
+)
+
+// Check is what Wrap panics with: every misconfiguration of the policies, and of them as a whole, joined. It is nil
+// where there is none.
+func Check[T any](policies ...policy.Policy[T]) error {
+	var errs []error
+	whole := true
+	for i, p := range policies {
+		if isNil(p) {
+			errs = append(errs, fmt.Errorf("pipeline: policy %d of %d is nil (%T); want a policy", i+1, len(policies), p))
+			whole = false
+			continue
+		}
+		if v, ok := p.(policy.Validator); ok {
+			if err := v.Validate(); err != nil {
+				errs = append(errs, prefixed(err)...)
+				whole = false
+			}
+		}
+	}
+	if whole { // else some policies cannot describe themselves
+		all := describeAll(flatten(policies))
+		errs = append(errs, checkClocks(all)...)
+		errs = append(errs, checkCircuits(all)...)
+	}
+	return errors.Join(errs...)
+}
+
+// prefixed is every error that err joins, under this package's name.
+func prefixed(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{fmt.Errorf("pipeline: %w", err)}
+	}
+	var errs []error
+	for _, e := range joined.Unwrap() {
+		errs = append(errs, prefixed(e)...)
+	}
+	return errs
+}
+
+func checkClocks(all []policy.Description) []error {
+	var first policy.Description
+	for _, d := range all {
+		switch {
+		case d.Clock == nil:
+		case first.Clock == nil:
+			first = d
+		case !sameClock(d.Clock, first.Clock):
+			return []error{fmt.Errorf("pipeline: the %s is on one clock, %T, and the %s on another, %T; want one clock for all, set in each policy and circuit",
+				first.Kind, first.Clock, d.Kind, d.Clock)}
+		}
+	}
+	return nil
+}
+
+// sameClock is a == b, for clocks that need not be comparable.
+func sameClock(a, b clock.Clock) bool { return reflect.ValueOf(a).Comparable() && a == b }
+
+func checkCircuits(all []policy.Description) []error {
+	var errs []error
+	seen := make(map[*policy.Circuit]bool)
+	for _, d := range all {
+		if d.Circuit == nil {
+			continue
+		}
+		if seen[d.Circuit] {
+			errs = append(errs, fmt.Errorf("pipeline: circuit %q is in the pipeline twice; want it once, or every call counts twice", d.Circuit.Name))
+		}
+		seen[d.Circuit] = true
+	}
+	return errs
+}
+
+// isNil reports whether v is nil, or a nil pointer or func in an interface.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Slice, reflect.Chan:
+		return r.IsNil()
+	default:
+		return false
+	}
+}

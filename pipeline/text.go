@@ -1,0 +1,91 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/holdfast-go/holdfast/policy"
+)
+
+// String draws the tree, outermost first, with the worst case and the lints underneath. Settings that were left zero
+// are shown with the default they mean.
+func (p Plan) String() string {
+	var b strings.Builder
+	b.WriteString(strings.TrimSpace("pipeline " + p.Name))
+	draw(&b, 0, p.Policies, true)
+	b.WriteString("\n\n" + worst(p.Bounds))
+	for _, l := range p.Lints {
+		fmt.Fprintf(&b, "\nlint %s: %s", l.Rule, l.Text)
+	}
+	return b.String()
+}
+
+// draw writes a branch, one policy a line, each inside the one above it, and the func at the end of it.
+func draw(b *strings.Builder, depth int, nodes []Node, end bool) int {
+	for _, n := range nodes {
+		line(b, depth, n.Kind, n.Name, n.Settings)
+		depth++
+		if n.Kind == "pipeline" {
+			depth = draw(b, depth, n.Policies, false)
+		}
+	}
+	if end {
+		line(b, depth, "func", "", nil)
+	}
+	return depth
+}
+
+func line(b *strings.Builder, depth int, kind, name string, settings []policy.Setting) {
+	b.WriteString("\n" + strings.Repeat("   ", depth) + "└─ " + kind)
+	if name != "" {
+		b.WriteString(" " + name)
+	}
+	for i, s := range settings {
+		sep := ", "
+		if i == 0 {
+			sep = ": "
+		}
+		b.WriteString(sep + s.Name + " " + s.Value)
+		if s.Default {
+			b.WriteString(" (default)")
+		}
+	}
+}
+
+// worst is the bounds in words.
+func worst(b policy.Bounds) string {
+	lines := []string{
+		"at worst",
+		"  calls     " + text(b.Calls),
+		"  at once   " + text(b.AtOnce),
+		"  waiting   " + hinted(b.Wait, b.HintedWait),
+		"  duration  " + hinted(b.Duration, b.HintedDuration),
+	}
+	if b.Duration.Known() {
+		if b.Besides != "" {
+			lines[4] += ", plus the time of " + b.Besides
+		}
+		if b.Detaches {
+			lines = append(lines, "            (a detached func may go on for longer)")
+		} else {
+			lines = append(lines, "            (if the func ends once its context has ended)")
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func text[N int | time.Duration](b policy.Bound[N]) string {
+	if !b.Known() {
+		return b.Missing
+	}
+	return fmt.Sprint(b.Most)
+}
+
+// hinted is a bound, and what it grows to by the dependency's own wish if that is more.
+func hinted(plain, most policy.Bound[time.Duration]) string {
+	if plain == most {
+		return text(plain)
+	}
+	return text(plain) + ", up to " + text(most) + " if the dependency asks for it"
+}

@@ -1,0 +1,43 @@
+package policy
+
+import "context"
+
+// Attempt is the number of the attempt that ctx belongs to, by the nearest Retry outside: 2 on the first retry, 1 on
+// the first attempt and outside a Retry.
+func Attempt(ctx context.Context) int {
+	if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
+		return a.number
+	}
+	return 1
+}
+
+type attemptKey struct{}
+
+// An attempt is the context of one call by a Retry.
+type attempt struct {
+	context.Context
+	number int
+}
+
+func (a *attempt) Value(key any) any {
+	if _, ok := key.(attemptKey); ok {
+		return a
+	}
+	return a.Context.Value(key)
+}
+
+// AfterFunc hands on what package context may ask of the context inside, so that its children end without a goroutine.
+func (a *attempt) AfterFunc(f func()) (stop func() bool) {
+	if own, ok := a.Context.(interface{ AfterFunc(func()) func() bool }); ok {
+		return own.AfterFunc(f)
+	}
+	return context.AfterFunc(a.Context, f)
+}
+
+// Once marks the calls made under ctx as not repeatable: a Retry calls once and returns what it got. Mark what must
+// not happen twice, such as a payment without an idempotency key.
+func Once(ctx context.Context) context.Context { return context.WithValue(ctx, onceKey{}, true) }
+
+type onceKey struct{}
+
+func isOnce(ctx context.Context) bool { return ctx.Value(onceKey{}) != nil }

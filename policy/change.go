@@ -1,0 +1,112 @@
+package policy
+
+import (
+	"math"
+	"time"
+
+	"github.com/holdfast-go/holdfast/clock"
+)
+
+// A Change is a Circuit's change of state.
+type Change struct {
+	Circuit    string // its Name
+	From, To   State
+	Generation uint64    // the one that began
+	At         time.Time // by the circuit's clock
+	Cause      error     // the failure that opened it, if it opened, and if the failure was an error
+}
+
+// Isolate refuses every call, with ErrIsolated, until Reset or Bypass.
+func (c *Circuit) Isolate() { c.force(Isolated) }
+
+// Bypass admits every call, whatever has been counted, and goes on counting, until Reset or Isolate: the switch to
+// pull when the circuit itself is what does harm.
+func (c *Circuit) Bypass() { c.force(Bypassed) }
+
+// Reset closes the circuit, whatever its state, and forgets what it has counted.
+func (c *Circuit) Reset() { c.force(Closed) }
+
+// force enters a state by decree. An invalid circuit, which refuses everything anyway, stays as it is.
+func (c *Circuit) force(state State) {
+	if c.begin() != nil {
+		return
+	}
+	c.locked(c.nanos(), func(now int64) {
+		if state == Closed || c.now.Load().state != state {
+			c.enter(state, now, nil)
+		}
+	})
+}
+
+// enter begins a new generation.
+func (c *Circuit) enter(state State, now int64, cause error) *period {
+	from := c.now.Load()
+	p := &period{state: state, generation: from.generation + 1}
+	switch state {
+	case Closed, Bypassed:
+		c.cooldown = Step{}
+		p.tally, p.timed, p.free = c.trip().newTally(now), timed(c.trip()), c.Slow <= 0
+	case Open:
+		p.until = math.MaxInt64 // until coolDown has asked Cooldown, which it does without the lock
+		p.rejection = c.rejection(ErrOpen)
+	case HalfOpen:
+		p.rejection = c.rejection(ErrOpen)
+	case Isolated:
+		p.rejection = c.rejection(ErrIsolated)
+	}
+	c.worked = 0
+	c.flights.endAll()
+	c.now.Store(p)
+	if c.OnChange != nil && from.state != state {
+		c.untold = append(c.untold, Change{c.Name, from.state, state, p.generation, clock.Time(c.clock(), now), cause})
+	}
+	return p
+}
+
+// coolDown asks for how long the opening p is to last. Until it knows, the circuit stays open.
+func (c *Circuit) coolDown(p *period) {
+	c.mu.Lock()
+	step, now := c.cooldown, c.latest
+	c.mu.Unlock()
+	step.Retry, step.Rand = max(1, step.Retry), c.Rand
+
+	delay := defaultCooldown // if Cooldown panics
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.now.Load() != p {
+			return
+		}
+		c.cooldown = step.next(delay)
+		cooling := *p
+		cooling.until = clock.After(now, delay)
+		cooling.rejection = c.rejection(ErrOpen)
+		cooling.rejection.Until = clock.Time(c.clock(), cooling.until)
+		c.now.Store(&cooling)
+	}()
+	if c.Cooldown != nil {
+		delay = max(0, c.Cooldown.Delay(step))
+	}
+}
+
+// tell hands untold changes to OnChange, unless another goroutine is at it: that one will tell them all. A hook that
+// panics leaves the rest to the deferred call, and the panic goes on.
+func (c *Circuit) tell() {
+	c.mu.Lock()
+	if c.telling || len(c.untold) == 0 {
+		c.mu.Unlock()
+		return
+	}
+	change := c.untold[0]
+	c.untold = c.untold[1:]
+	c.telling = true
+	c.mu.Unlock()
+
+	defer c.tell()
+	defer func() {
+		c.mu.Lock()
+		c.telling = false
+		c.mu.Unlock()
+	}()
+	c.OnChange(change)
+}

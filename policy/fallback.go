@@ -1,0 +1,75 @@
+package policy
+
+import (
+	"context"
+	"errors"
+)
+
+// A Fallback answers in place of a call that failed.
+//
+// With a nil Classify it answers both kinds of failure and every refusal (a *Rejection), but not the caller's own
+// cancellation. With a Classify it answers what that calls a TransientFailure or PermanentFailure, and nothing else.
+// If Func fails with another error, both are joined, the call's first. A panic is not a result, and passes.
+//
+// It runs Func on the caller's goroutine and context, which is alive even if a Timeout inside has expired, but may
+// itself have reached its deadline. It is safe for concurrent use, and on success it allocates nothing.
+type Fallback[T any] struct {
+	Name string // for events and Explain
+
+	// Func is given what the call returned, and its answer is returned instead. Required. If v holds something to
+	// close, such as a response, closing it is Func's job.
+	Func func(ctx context.Context, v T, err error) (T, error)
+
+	Classify Classifier[T] // what to answer; nil means both kinds of failure and rejections
+}
+
+// Static is a Fallback.Func that answers v.
+func Static[T any](v T) func(context.Context, T, error) (T, error) {
+	return func(context.Context, T, error) (T, error) { return v, nil }
+}
+
+// Execute implements Policy.
+func (f *Fallback[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
+	v, err := next.Do(ctx)
+	if err == nil && f.Classify == nil {
+		return v, nil
+	}
+	return f.answer(ctx, next, v, err)
+}
+
+func (f *Fallback[T]) answer(ctx context.Context, next Next[T], v T, err error) (T, error) {
+	o := f.Classify.Apply(ctx, v, err)
+	refused := f.Classify == nil && isRejection(err) && !cancelled(ctx, err)
+	if f.Func == nil || o != TransientFailure && o != PermanentFailure && !refused {
+		return v, err
+	}
+	next.Emit(ctx, Event{Kind: FellBack, Policy: "fallback", Name: f.Name, Outcome: o, Err: err})
+	answer, failure := f.Func(ctx, v, err)
+	if failure == nil || err == nil || errors.Is(failure, err) {
+		return answer, failure
+	}
+	return answer, errors.Join(err, failure)
+}
+
+// Validate names every field that is wrong.
+func (f *Fallback[T]) Validate() error {
+	p := problems{owner: "Fallback"}
+	if f.Func == nil {
+		p.add(".Func is nil; want a func, such as Static(v)")
+	}
+	return p.join()
+}
+
+// Describe implements Describer.
+func (f *Fallback[T]) Describe() Description {
+	d := Description{Kind: "fallback", Name: f.Name, Answers: true}
+	d.Settings = []Setting{{"answers", "failures and rejections", true}}
+	if f.Classify != nil {
+		d.Settings = []Setting{{"answers", "failures by a custom classifier", false}}
+	}
+	d.Bounds = func(inner Bounds) Bounds {
+		inner.Besides = "Fallback.Func"
+		return inner
+	}
+	return d
+}

@@ -1,0 +1,257 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-go/holdfast/clock"
+)
+
+// A Retry calls again after a TransientFailure, until it gets something else, has made Attempts calls, or would run
+// past MaxElapsed or the context's deadline. Its zero value makes up to 3 calls with SmoothJitter(100ms, 20s)
+// between them.
+//
+// What the last attempt returned comes back as it is, value and error. Only when the context ends between attempts is
+// its cause joined to the error. No attempt starts once the context is done; a success that arrives counts even so. A
+// wait that would end at or after the context's deadline is not begun. [Attempt] numbers the attempts.
+//
+// It is safe for concurrent use. On success of the first attempt it allocates nothing and reads no clock; every
+// further attempt allocates its context.
+type Retry[T any] struct {
+	Name     string // for events and Explain
+	Attempts int    // most calls, the first included; 0 means 3
+
+	Backoff    Backoff       // how long to wait; nil means SmoothJitter(100ms, 20s)
+	MaxElapsed time.Duration // no attempt starts later than this after the first; 0 means no limit but the context's
+
+	Classify Classifier[T] // what to try again: TransientFailure; nil means Classify
+
+	// Hint is the dependency's wish to be left alone, a lower bound on the wait; 0 or less means none. A nil Hint
+	// asks the error, by HintOf.
+	Hint    func(v T, err error) time.Duration
+	MaxHint time.Duration // a longer hint ends retrying; 0 means 1 minute
+
+	// Discard is told of the value of every attempt that is not returned: close it here. It is called right before
+	// the next attempt, and where a panic loses the value.
+	Discard func(T)
+
+	Clock clock.Clock    // nil means clock.System
+	Rand  func() float64 // in [0, 1), safe for concurrent use; nil means math/rand/v2
+}
+
+const (
+	defaultAttempts = 3
+	defaultMaxHint  = time.Minute
+)
+
+// defaultBackoff is boxed once, so that using it allocates nothing.
+var defaultBackoff = SmoothJitter(100*time.Millisecond, 20*time.Second)
+
+// Execute implements Policy.
+func (r *Retry[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
+	if ctx.Err() != nil {
+		var zero T
+		return zero, context.Cause(ctx)
+	}
+	var start int64
+	if r.MaxElapsed > 0 {
+		start = clock.OrSystem(r.Clock).Nanos()
+	}
+	first := ctx
+	if Attempt(ctx) != 1 { // an attempt of another Retry outside: this one counts anew
+		first = &attempt{ctx, 1}
+	}
+	v, err := next.Do(first)
+	if err == nil && r.Classify == nil {
+		return v, nil
+	}
+	return r.judge(ctx, next, start, v, err)
+}
+
+// judge decides what follows the first attempt, and makes the others.
+func (r *Retry[T]) judge(ctx context.Context, next Next[T], start int64, v T, err error) (T, error) {
+	held := true // v is neither returned nor discarded
+	defer func() {
+		if held {
+			r.discard(v) // the user's code panicked
+		}
+	}()
+	step := Step{Retry: 1, Rand: r.Rand}
+	for n := 1; ; n++ {
+		o := r.Classify.Apply(ctx, v, err)
+		if o != TransientFailure {
+			held = false
+			return v, err
+		}
+		delay, wait, reason := r.wait(ctx, n, start, step, v, err)
+		if reason == NoReason {
+			step = step.next(delay)
+			reason = r.sleep(ctx, next, n, wait, err)
+		}
+		if reason != NoReason {
+			next.Emit(ctx, Event{Kind: GaveUp, Policy: "retry", Name: r.Name, Attempt: n, Outcome: o, Err: err, Reason: reason})
+			held = false
+			return v, r.last(ctx, err, reason)
+		}
+		held = false
+		r.discard(v)
+		v, err = next.Do(&attempt{ctx, n + 1})
+		held = true
+	}
+}
+
+// wait is what the backoff says, what to wait in the end, or why there is no next attempt.
+func (r *Retry[T]) wait(ctx context.Context, n int, start int64, step Step, v T, err error) (delay, wait time.Duration, reason Reason) {
+	switch {
+	case n >= r.attempts():
+		return 0, 0, AttemptsSpent
+	case isOnce(ctx):
+		return 0, 0, NotRepeatable
+	case ctx.Err() != nil:
+		return 0, 0, ContextEnded
+	}
+	delay = max(0, r.backoff().Delay(step))
+	hint := r.hint(v, err)
+	if hint > r.maxHint() {
+		return 0, 0, HintTooLong
+	}
+	wait = max(delay, hint)
+	c := clock.OrSystem(r.Clock)
+	if r.MaxElapsed > 0 && addDurations(clock.Since(start, c.Nanos()), wait) > r.MaxElapsed {
+		return 0, 0, ElapsedSpent
+	}
+	if left, ok := clock.Remaining(ctx, c); ok && wait >= left {
+		return 0, 0, DeadlineNear
+	}
+	return delay, wait, NoReason
+}
+
+// sleep waits, and reports ContextEnded if there is to be no next attempt after all.
+func (r *Retry[T]) sleep(ctx context.Context, next Next[T], n int, wait time.Duration, err error) Reason {
+	next.Emit(ctx, Event{Kind: Retrying, Policy: "retry", Name: r.Name, Attempt: n, Err: err, Delay: wait})
+	if wait > 0 && clock.OrSystem(r.Clock).Sleep(ctx, wait) != nil || ctx.Err() != nil {
+		return ContextEnded
+	}
+	return NoReason
+}
+
+// last is the error to return with the last attempt's value.
+func (r *Retry[T]) last(ctx context.Context, err error, reason Reason) error {
+	if reason != ContextEnded {
+		return err
+	}
+	cause := context.Cause(ctx)
+	if errors.Is(err, cause) {
+		return err // it says so itself
+	}
+	return errors.Join(cause, err)
+}
+
+func (r *Retry[T]) discard(v T) {
+	if r.Discard != nil {
+		r.Discard(v)
+	}
+}
+
+func (r *Retry[T]) hint(v T, err error) time.Duration {
+	if r.Hint != nil {
+		return r.Hint(v, err)
+	}
+	return HintOf(err)
+}
+
+func (r *Retry[T]) attempts() int {
+	if r.Attempts <= 0 {
+		return defaultAttempts
+	}
+	return r.Attempts
+}
+
+func (r *Retry[T]) backoff() Backoff {
+	if r.Backoff == nil {
+		return defaultBackoff
+	}
+	return r.Backoff
+}
+
+func (r *Retry[T]) maxHint() time.Duration {
+	if r.MaxHint <= 0 {
+		return defaultMaxHint
+	}
+	return r.MaxHint
+}
+
+// Validate names every field that is out of range.
+func (r *Retry[T]) Validate() error {
+	p := problems{owner: "Retry"}
+	notNegative(&p, "Attempts", r.Attempts)
+	if r.Backoff != nil {
+		p.field("Backoff", validateBackoff(r.Backoff))
+	}
+	notNegative(&p, "MaxElapsed", r.MaxElapsed)
+	notNegative(&p, "MaxHint", r.MaxHint)
+	p.clock(r.Clock)
+	return p.join()
+}
+
+// Describe implements Describer.
+func (r *Retry[T]) Describe() Description {
+	d := Description{
+		Kind: "retry", Name: r.Name, Clock: clock.OrSystem(r.Clock), Bounds: r.bounds,
+		Settings: []Setting{
+			setting("attempts", r.Attempts, defaultAttempts),
+			{"backoff", describeBackoff(r.backoff()), r.Backoff == nil},
+		},
+		Repeats: &Repeats{
+			Attempts: r.attempts(), MaxElapsed: r.MaxElapsed,
+			LeastWait: func(n int) time.Duration { return leastTotal(r.backoff(), n) },
+			Transient: func(err error) bool {
+				var zero T
+				return r.Classify.Apply(context.Background(), zero, err) == TransientFailure
+			},
+		},
+	}
+	if r.MaxElapsed > 0 {
+		d.Settings = append(d.Settings, setting("max elapsed", r.MaxElapsed, 0))
+	}
+	d.Settings = append(d.Settings, setting("max hint", r.MaxHint, defaultMaxHint))
+	if r.Classify != nil {
+		d.Settings = append(d.Settings, Setting{"classify", "custom", false})
+	}
+	return d
+}
+
+func (r *Retry[T]) bounds(inner Bounds) Bounds {
+	n := r.attempts()
+	waits, hinted := r.waits(n - 1)
+	b := inner
+	b.Calls = inner.Calls.Times(n)
+	b.Wait = inner.Wait.Times(n).Plus(waits)
+	b.HintedWait = inner.HintedWait.Times(n).Plus(hinted)
+	b.Duration = inner.Duration.Times(n).Plus(waits)
+	b.HintedDuration = inner.HintedDuration.Times(n).Plus(hinted)
+	if inner.Detaches && n > 1 {
+		b.AtOnce = inner.AtOnce.Times(n) // an abandoned call may still be running when the next one starts
+	}
+	if r.MaxElapsed > 0 {
+		limit := Most(r.MaxElapsed)
+		b.Wait = b.Wait.Min(limit.Plus(inner.Wait))
+		b.HintedWait = b.HintedWait.Min(limit.Plus(inner.HintedWait))
+		b.Duration = b.Duration.Min(limit.Plus(inner.Duration))
+		b.HintedDuration = b.HintedDuration.Min(limit.Plus(inner.HintedDuration))
+	}
+	return b
+}
+
+// waits is the most that n waits add up to, by the backoff alone and with the longest hints.
+func (r *Retry[T]) waits(n int) (plain, hinted Bound[time.Duration]) {
+	total, known := mostTotal(r.backoff(), n, 0)
+	if !known {
+		b := Missing[time.Duration](fmt.Sprintf("unknown: how long %T waits", r.backoff()))
+		return b, b
+	}
+	longest, _ := mostTotal(r.backoff(), n, r.maxHint())
+	return Most(total), Most(longest)
+}

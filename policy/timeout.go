@@ -1,0 +1,108 @@
+package policy
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-go/holdfast/clock"
+)
+
+// A Timeout gives a call a context that ends after Limit. When it does, the call's error becomes a *TimeoutError,
+// which matches ErrTimeout and context.DeadlineExceeded. Where something else ended the context first, an outer
+// deadline or the caller, the error stays what it was.
+//
+// It is cooperative: it waits for the func, which should heed its context, and what the func still returns
+// successfully is returned. With Detach it returns on time, whatever the func does.
+//
+// It is safe for concurrent use. It allocates its context once per call. The timer starts only when somebody asks
+// the context for Done, or derives a context from it, so that a func which does neither pays for no timer.
+type Timeout[T any] struct {
+	Name  string        // for events, Explain and the TimeoutError
+	Limit time.Duration // how long a call may take; required, more than 0
+
+	// Detach runs the func on a goroutine of its own and, once the context has ended, leaves it there to end by
+	// itself. Its context has ended by then; what it still returns goes to Discard. If it panics by then nobody is
+	// there to be told, and the program ends, as with any goroutine; if it panics before, the caller gets a *Panic.
+	// Use it only around what cannot be made to heed a context. On a clock.Virtual the limit cannot come while the
+	// call is waited for: use testing/synctest to test it.
+	Detach bool
+
+	// Discard is told of the value that a detached func returns too late: close it here. It runs on the func's
+	// goroutine.
+	Discard func(T)
+
+	Clock clock.Clock // nil means clock.System
+}
+
+// A limit is the context of one call by a Timeout, and the cause that it ends with.
+type limit struct {
+	clock.Deadline
+	cause TimeoutError
+}
+
+func (t *Timeout[T]) begin(ctx context.Context) *limit {
+	l := &limit{cause: TimeoutError{Name: t.Name, Limit: t.Limit}}
+	l.Begin(ctx, t.Clock, t.Limit, &l.cause)
+	return l
+}
+
+// Execute implements Policy.
+func (t *Timeout[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
+	if t.Detach {
+		return t.detach(ctx, next)
+	}
+	l := t.begin(ctx)
+	defer l.Cancel()
+	v, err := next.Do(&l.Deadline)
+	if err == nil {
+		return v, nil
+	}
+	return v, t.label(ctx, next, l, err)
+}
+
+// label is err, as a *TimeoutError if this Timeout's limit had come.
+func (t *Timeout[T]) label(ctx context.Context, next Next[T], l *limit, err error) error {
+	if !l.Expired() {
+		return err
+	}
+	if err != error(&l.cause) { // else the func returned its context's cause
+		err = &TimeoutError{Name: t.Name, Limit: t.Limit, Err: err}
+	}
+	t.emit(ctx, next, TimedOut, err)
+	return err
+}
+
+func (t *Timeout[T]) emit(ctx context.Context, next Next[T], kind Kind, err error) {
+	next.Emit(ctx, Event{Kind: kind, Policy: "timeout", Name: t.Name, Outcome: TransientFailure, Err: err})
+}
+
+// Validate names every field that is out of range.
+func (t *Timeout[T]) Validate() error {
+	p := problems{owner: "Timeout"}
+	if t.Limit <= 0 {
+		p.add(".Limit is %v; want more than 0", t.Limit)
+	}
+	p.clock(t.Clock)
+	return p.join()
+}
+
+// Describe implements Describer.
+func (t *Timeout[T]) Describe() Description {
+	d := Description{Kind: "timeout", Name: t.Name, Clock: clock.OrSystem(t.Clock), Bounds: t.bounds, Limit: t.Limit}
+	d.Settings = []Setting{setting("limit", t.Limit, 0)}
+	if t.Detach {
+		d.Settings = append(d.Settings, Setting{"detach", "yes", false})
+	}
+	return d
+}
+
+func (t *Timeout[T]) bounds(inner Bounds) Bounds {
+	limit := Most(t.Limit)
+	inner.Wait, inner.HintedWait = inner.Wait.Min(limit), inner.HintedWait.Min(limit)
+	if inner.Besides != "" { // which may take all the time there is
+		inner.Duration, inner.HintedDuration, inner.Besides = limit, limit, ""
+	}
+	inner.Duration, inner.HintedDuration = inner.Duration.Min(limit), inner.HintedDuration.Min(limit)
+	inner.Detaches = inner.Detaches || t.Detach
+	return inner
+}
