@@ -99,12 +99,13 @@ func blockSource(t *testing.T, block string) string {
 			}
 		}
 	}
+	var uses strings.Builder
 	for name := range used {
 		if name != "_" {
-			block += "\n_ = " + name
+			uses.WriteString("\n_ = " + name)
 		}
 	}
-	return "package readme\nfunc block() {\n" + block + "\n}\n"
+	return "package readme\nfunc block() {\n" + block + uses.String() + "\n}\n"
 }
 
 // withImports adds the imports that source uses.

@@ -92,17 +92,19 @@ type bounded interface {
 	cap() time.Duration // the backoff's own maximum, which Jitter may not exceed
 }
 
+var _ = [...]bounded{constant(0), linear{}, exponential{}, decorrelated{}, smooth{}, spread{}}
+
 // Constant waits d every time. d is 0 or more.
 func Constant(d time.Duration) Backoff { return constant(d) }
 
 type constant time.Duration
 
-func (c constant) Delay(Step) time.Duration { return time.Duration(c) }
-func (c constant) most(int) time.Duration   { return time.Duration(c) }
-func (c constant) least(int) time.Duration  { return time.Duration(c) }
-func (c constant) cap() time.Duration       { return math.MaxInt64 }
-func (c constant) validate() error          { return atLeast("Constant delay", time.Duration(c), 0) }
-func (c constant) String() string           { return fmt.Sprintf("constant %v", time.Duration(c)) }
+func (c constant) Delay(Step) time.Duration       { return time.Duration(c) }
+func (c constant) most(int) (time.Duration, bool) { return time.Duration(c), true }
+func (c constant) least(int) time.Duration        { return time.Duration(c) }
+func (c constant) cap() time.Duration             { return math.MaxInt64 }
+func (c constant) validate() error                { return atLeast("Constant delay", time.Duration(c), 0) }
+func (c constant) String() string                 { return fmt.Sprintf("constant %v", time.Duration(c)) }
 
 // growth is what the backoffs with a base and a maximum share.
 type growth struct{ base, max time.Duration }

@@ -37,6 +37,7 @@ type Event struct {
 // A Kind says what an Event is about.
 type Kind uint8
 
+// What observers hear of.
 const (
 	Attempted Kind = iota // the func was called and has returned, panicked, or ended its goroutine
 	Retrying              // a Retry will call again after Delay
@@ -59,6 +60,7 @@ func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 // A Reason says why a Retry gave up.
 type Reason uint8
 
+// Why a Retry gives up.
 const (
 	NoReason      Reason = iota
 	AttemptsSpent        // Attempts calls were made

@@ -10,6 +10,7 @@ import (
 // classified never counts as a success.
 type Outcome uint8
 
+// What a result can mean.
 const (
 	TransientFailure Outcome = iota // it failed, and may succeed if called again
 	PermanentFailure                // it failed and will fail again, but it answered: a bad request, an unknown key

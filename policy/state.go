@@ -7,6 +7,7 @@ import (
 // A State is what a Circuit does with calls.
 type State uint8
 
+// What a Circuit can be.
 const (
 	Closed   State = iota // admits calls and counts them
 	Open                  // refuses calls until its cooldown is over
