@@ -3,6 +3,7 @@ package clock
 import (
 	"container/heap"
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -10,20 +11,40 @@ import (
 // epoch is where virtual time starts: 2100-01-01 UTC, so that no deadline in it looks expired to package context.
 const epoch = 4102444800 * int64(time.Second)
 
-// A Virtual clock stands still until a goroutine sleeps on it or advances it; either returns at once, having run
-// what fell due on the way, in order of time and then of registration. It is for one goroutine: calls whose sleeps
-// overlap are a mistake, and panic. Where several goroutines must wait for each other, use testing/synctest and
-// System. The zero value is not ready; use NewVirtual.
+// A Virtual clock stands still until somebody waits on it. The zero value is not ready; use NewVirtual.
+//
+// Without processes, it is for one goroutine: Sleep and Advance move time on and return at once, having run on the
+// way, in order, what fell due. Several goroutines whose sleeps overlap are a mistake, and panic.
+//
+// With processes, started by Go, any number of them share the clock: one runs at a time, until it sleeps or waits by
+// a Latch, and then whichever is due next. The goroutine that calls Run, Sleep, Advance or Wait drives them. What is
+// due at one instant happens in the order in which it was put off, or in one drawn from the seed given to Shuffle. So a
+// run is the same every time, to the nanosecond, whatever the machine. Processes must not wait for each other by any
+// other means, such as channels: the clock knows nothing of these.
 type Virtual struct {
-	mu     sync.Mutex // guards the fields below
-	now    int64
-	moving bool // some goroutine is on its way through time
-	timers timers
-	seq    uint64
+	mu      sync.Mutex // guards the fields below
+	now     int64
+	driving bool // some goroutine is on its way through time
+	due     events
+	seq     uint64
+	order   *rand.PCG // draws the order within an instant; nil for that of registration
+	current *process  // the one that runs; nil while the driver itself does
+	live    map[*process]struct{}
+	started int                          // processes so far
+	ends    map[<-chan struct{}]*waiters // who waits for contexts that are not on this clock, by Done
 }
 
 // NewVirtual is a clock that stands at the start of the year 2100.
-func NewVirtual() *Virtual { return &Virtual{now: epoch} }
+func NewVirtual() *Virtual {
+	return &Virtual{now: epoch, live: map[*process]struct{}{}, ends: map[<-chan struct{}]*waiters{}}
+}
+
+// Shuffle has what is due at one instant happen in an order drawn from seed, from here on.
+func (v *Virtual) Shuffle(seed uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.order = rand.NewPCG(seed, 0)
+}
 
 // Nanos is the virtual time.
 func (v *Virtual) Nanos() int64 {
@@ -34,108 +55,94 @@ func (v *Virtual) Nanos() int64 {
 
 // Advance moves time on by d, running what falls due. A d of 0 or less runs only what is due now.
 func (v *Virtual) Advance(d time.Duration) {
-	_ = v.move(context.Background(), "Advance", d)
+	v.pass("Advance", d, func() bool { return false })
 }
 
-// Sleep moves time on by d. When ctx ends on the way, time stops there and Sleep returns context.Cause(ctx).
+// Sleep lets d pass. In a process, the others run meanwhile; outside, it moves time on. When ctx ends on the way, that
+// is when it returns context.Cause(ctx).
 func (v *Virtual) Sleep(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	ctx.Done() // so that a deadline on this clock takes its place among the timers
-	return v.move(ctx, "Sleep", d)
-}
-
-// AfterFunc calls f on the goroutine whose Sleep or Advance passes the time d from now.
-func (v *Virtual) AfterFunc(d time.Duration, f func()) Timer {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.seq++
-	t := &virtualTimer{clock: v, when: After(v.now, max(0, d)), seq: v.seq, f: f}
-	heap.Push(&v.timers, t)
-	return t
-}
-
-// Pending is the number of timers that have neither run nor been stopped.
-func (v *Virtual) Pending() int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return len(v.timers)
-}
-
-func (v *Virtual) move(ctx context.Context, method string, d time.Duration) error {
-	v.mu.Lock()
-	if v.moving {
-		v.mu.Unlock()
-		panic("clock: Virtual." + method + " while another Sleep or Advance is under way: a Virtual clock is for one " +
-			"goroutine, and a timer's func must not wait; use testing/synctest with clock.System for several")
-	}
-	v.moving = true
-	defer func() {
-		v.moving = false
-		v.mu.Unlock()
-	}()
-	until := After(v.now, max(0, d))
-	for len(v.timers) > 0 && v.timers[0].when <= until {
-		t := heap.Pop(&v.timers).(*virtualTimer)
-		v.now = max(v.now, t.when)
-		v.run(t.f)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+	if p := v.running(); p != nil {
+		if d > 0 {
+			p.park(ctx, "sleeps", d, nil)
 		}
+	} else {
+		ctx.Done() // so that a deadline on this clock takes its place among what is due
+		v.pass("Sleep", d, func() bool { return ctx.Err() != nil })
 	}
-	v.now = until
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return nil
 }
 
-// run calls f with the lock given up, and takes it again even if f panics.
-func (v *Virtual) run(f func()) {
+// AfterFunc calls f once d has passed, on the goroutine that drives the clock.
+func (v *Virtual) AfterFunc(d time.Duration, f func()) Timer {
+	e := &event{clock: v, f: f}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.push(e, d)
+	return e
+}
+
+// Pending is the number of timers and sleeps that have neither run nor been stopped.
+func (v *Virtual) Pending() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.due)
+}
+
+// pass lets d pass, or less if done says so on the way.
+func (v *Virtual) pass(method string, d time.Duration, done func() bool) {
+	until := After(v.Nanos(), max(0, d))
+	if !v.drive(method, until, done) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.now = max(v.now, until)
+	}
+}
+
+// drive runs what falls due by the time until, or until done says so, which it reports.
+func (v *Virtual) drive(method string, until int64, done func() bool) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.driving {
+		panic("clock: Virtual." + method + " while another goroutine drives the clock, or by a timer's func: a goroutine " +
+			"that waits on a Virtual clock must be a process, started by its Go; or use testing/synctest with clock.System")
+	}
+	v.driving = true
+	defer func() { v.driving = false }()
+	for len(v.due) > 0 && v.due[0].when <= until {
+		e := heap.Pop(&v.due).(*event)
+		v.now = max(v.now, e.when)
+		if v.run(e, done) {
+			return true
+		}
+	}
+	return false
+}
+
+// run lets e happen, with the lock given up, and takes it again even if e panics.
+func (v *Virtual) run(e *event, done func() bool) bool {
 	v.mu.Unlock()
 	defer v.mu.Lock()
-	f()
-}
-
-type virtualTimer struct {
-	clock *Virtual
-	when  int64
-	seq   uint64
-	f     func()
-	index int // in clock.timers; -1 once run or stopped
-}
-
-func (t *virtualTimer) Stop() bool {
-	t.clock.mu.Lock()
-	defer t.clock.mu.Unlock()
-	if t.index < 0 {
-		return false
+	if e.process != nil {
+		e.process.resume()
+	} else {
+		e.f()
 	}
-	heap.Remove(&t.clock.timers, t.index)
-	return true
+	v.tellEnds()
+	return done()
 }
 
-// timers is a heap by time, then by registration.
-type timers []*virtualTimer
-
-func (h timers) Len() int { return len(h) }
-func (h timers) Less(i, j int) bool {
-	return h[i].when < h[j].when || h[i].when == h[j].when && h[i].seq < h[j].seq
-}
-func (h timers) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-func (h *timers) Push(x any) {
-	t := x.(*virtualTimer)
-	t.index = len(*h)
-	*h = append(*h, t)
-}
-
-func (h *timers) Pop() any {
-	last := len(*h) - 1
-	t := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	t.index = -1
-	return t
+// push puts e off by d.
+func (v *Virtual) push(e *event, d time.Duration) {
+	v.seq++
+	e.when, e.seq, e.key = After(v.now, max(0, d)), v.seq, 0
+	if v.order != nil {
+		e.key = v.order.Uint64()
+	}
+	heap.Push(&v.due, e)
 }

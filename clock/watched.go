@@ -35,7 +35,7 @@ func watch(parent context.Context, d *Deadline) *watched {
 		return w
 	}
 	if parent.Done() != nil {
-		stop := afterFunc(parent, w.parentEnded)
+		stop := afterFunc(parent, d.clock, w.parentEnded)
 		w.onEnd(func() { stop() })
 	}
 	timer := d.clock.AfterFunc(left, func() {
@@ -47,8 +47,11 @@ func watch(parent context.Context, d *Deadline) *watched {
 	return w
 }
 
-// afterFunc is context.AfterFunc without a goroutine where the context can do without.
-func afterFunc(ctx context.Context, f func()) (stop func() bool) {
+// afterFunc is context.AfterFunc without a goroutine where the context, or the clock, can do without.
+func afterFunc(ctx context.Context, c Clock, f func()) (stop func() bool) {
+	if v, ok := c.(*Virtual); ok {
+		return v.afterEnd(ctx, f)
+	}
 	if own, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
 		return own.AfterFunc(f)
 	}

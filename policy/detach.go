@@ -5,11 +5,13 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
+
+	"github.com/holdfast-go/holdfast/clock"
 )
 
 // A detached is a call on a goroutine of its own, and the one result that it and its caller settle between them.
 type detached[T any] struct {
-	over  chan struct{} // closed once the fields below are set, unless the caller has left
+	over  clock.Latch // opened once the fields below are set, unless the caller has left
 	taken atomic.Bool   // the call has ended and the caller will see it, or the caller has left: whoever is first
 
 	v        T
@@ -22,15 +24,14 @@ type detached[T any] struct {
 // then wins.
 func (t *Timeout[T]) detach(ctx context.Context, next Next[T]) (T, error) {
 	l := t.begin(ctx)
-	d := &detached[T]{over: make(chan struct{})}
-	go d.run(&l.Deadline, next, t.Discard)
-	select {
-	case <-d.over:
-	case <-l.Done():
+	d := new(detached[T])
+	c := clock.OrSystem(t.Clock)
+	clock.Go(c, func() { d.run(&l.Deadline, next, t.Discard) })
+	if d.over.Wait(&l.Deadline, c) != nil {
 		if d.taken.CompareAndSwap(false, true) {
 			return t.abandon(ctx, next, l)
 		}
-		<-d.over
+		_ = d.over.Wait(context.Background(), c) // it has ended, and is about to say so
 	}
 	defer l.Cancel()
 	switch {
@@ -57,7 +58,7 @@ func (d *detached[T]) run(ctx context.Context, next Next[T], discard func(T)) {
 				d.panicked = &Panic{Value: p, Stack: debug.Stack()}
 			}
 		}
-		close(d.over)
+		d.over.Open()
 	}()
 	d.v, d.err = next.Do(ctx)
 	d.returned = true

@@ -23,8 +23,7 @@ type Timeout[T any] struct {
 	// Detach runs the func on a goroutine of its own and, once the context has ended, leaves it there to end by
 	// itself. Its context has ended by then; what it still returns goes to Discard. If it panics by then nobody is
 	// there to be told, and the program ends, as with any goroutine; if it panics before, the caller gets a *Panic.
-	// Use it only around what cannot be made to heed a context. On a clock.Virtual the limit cannot come while the
-	// call is waited for: use testing/synctest to test it.
+	// Use it only around what cannot be made to heed a context. On a clock.Virtual the func is a process of the clock.
 	Detach bool
 
 	// Discard is told of the value that a detached func returns too late: close it here. It runs on the func's
