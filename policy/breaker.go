@@ -31,14 +31,23 @@ func (b *Breaker[T]) Execute(ctx context.Context, next Next[T]) (v T, err error)
 		b.refused(ctx, next, err)
 		return v, err
 	}
-	outcome, cause := TransientFailure, ErrPanicked // stays so if next panics or ends the goroutine
-	defer func() { c.settle(t, outcome, cause) }()
+	settled := false
+	defer func() {
+		if !settled { // next, or the classifier, panicked or ended the goroutine
+			c.settle(t, TransientFailure, ErrPanicked)
+		}
+	}()
 	v, err = next.Do(ctx)
 	if err == nil && b.Classify == nil {
-		outcome = Success
-	} else {
-		outcome, cause = b.Classify.Apply(ctx, v, err), err
+		settled = true
+		if !t.period.unmoved() {
+			c.settle(t, Success, nil)
+		}
+		return v, nil
 	}
+	outcome := b.Classify.Apply(ctx, v, err)
+	settled = true
+	c.settle(t, outcome, err)
 	return v, err
 }
 

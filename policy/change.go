@@ -45,7 +45,7 @@ func (c *Circuit) enter(state State, now int64, cause error) *period {
 	switch state {
 	case Closed, Bypassed:
 		c.cooldown = Step{}
-		p.tally, p.timed, p.free = c.trip().newTally(now), timed(c.trip()), c.Slow <= 0
+		p = c.counting(*p, now)
 	case Open:
 		p.until = math.MaxInt64 // until coolDown has asked Cooldown, which it does without the lock
 		p.rejection = c.rejection(ErrOpen)

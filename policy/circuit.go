@@ -66,8 +66,20 @@ type period struct {
 	until      int64      // Open: when the cooldown ends
 	rejection  *Rejection // what refused calls get
 	tally      tally      // Closed and Bypassed
+	row        *row       // the tally, if it is one
 	free       bool       // every call is admitted, and none watched: the lock is not needed
 	timed      bool       // the tally wants to know when a call worked
+}
+
+// unmoved reports whether a call that worked would change nothing. Asking it here, where it can be inlined, saves a
+// sixth of what a Breaker costs.
+func (p *period) unmoved() bool { return p.row != nil && p.free && p.row.failures.Load() == 0 }
+
+// counting is p with a fresh tally.
+func (c *Circuit) counting(p period, now int64) *period {
+	p.tally, p.timed, p.free = c.trip().newTally(now), timed(c.trip()), c.Slow <= 0
+	p.row, _ = p.tally.(*row)
+	return &p
 }
 
 // A ticket is an admitted call.
@@ -267,10 +279,7 @@ func (c *Circuit) begin() error {
 	defer c.mu.Unlock()
 	if c.now.Load() == nil {
 		c.latest = now
-		c.now.Store(&period{
-			state: Closed, generation: 1,
-			tally: c.trip().newTally(now), timed: timed(c.trip()), free: c.Slow <= 0,
-		})
+		c.now.Store(c.counting(period{state: Closed, generation: 1}, now))
 	}
 	return nil
 }
