@@ -63,6 +63,13 @@ func (c *Circuit) enter(state State, now int64, cause error) *period {
 	return p
 }
 
+// counting is p with a fresh tally.
+func (c *Circuit) counting(p period, now int64) *period {
+	p.tally, p.timed, p.free = c.trip().newTally(now), timed(c.trip()), c.Slow <= 0
+	p.row, _ = p.tally.(*row)
+	return &p
+}
+
 // coolDown asks for how long the opening p is to last. Until it knows, the circuit stays open.
 func (c *Circuit) coolDown(p *period) {
 	c.mu.Lock()

@@ -75,13 +75,6 @@ type period struct {
 // sixth of what a Breaker costs.
 func (p *period) unmoved() bool { return p.row != nil && p.free && p.row.failures.Load() == 0 }
 
-// counting is p with a fresh tally.
-func (c *Circuit) counting(p period, now int64) *period {
-	p.tally, p.timed, p.free = c.trip().newTally(now), timed(c.trip()), c.Slow <= 0
-	p.row, _ = p.tally.(*row)
-	return &p
-}
-
 // A ticket is an admitted call.
 type ticket struct {
 	period *period
