@@ -12,7 +12,7 @@ import (
 // A detached is a call on a goroutine of its own, and the one result that it and its caller settle between them.
 type detached[T any] struct {
 	over  clock.Latch // opened once the fields below are set, unless the caller has left
-	taken atomic.Bool   // the call has ended and the caller will see it, or the caller has left: whoever is first
+	taken atomic.Bool // the call has ended and the caller will see it, or the caller has left: whoever is first
 
 	v        T
 	err      error
