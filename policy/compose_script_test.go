@@ -106,8 +106,8 @@ func (c caller) context(clk clock.Clock) (ctx context.Context, done func()) {
 	return ctx, done
 }
 
-// A call is one call of the dependency, in time since the start of the run.
-type call struct {
+// A visit is one call of the dependency, in time since the start of the run.
+type visit struct {
 	begins, ends time.Duration
 	attempt      int
 	ctx          context.Context
@@ -131,7 +131,7 @@ type run struct {
 	script script
 
 	mu        sync.Mutex // guards the slices: a detached call may still be writing
-	calls     []call
+	calls     []visit
 	events    []heard
 	discarded []int
 	answered  []error // what each fallback was given
@@ -194,7 +194,7 @@ func (r *run) dependency(ctx context.Context) (v int, err error) {
 }
 
 func (r *run) begin(ctx context.Context) int {
-	c := call{begins: r.now(), attempt: policy.Attempt(ctx), ctx: ctx, dead: ctx.Err()}
+	c := visit{begins: r.now(), attempt: policy.Attempt(ctx), ctx: ctx, dead: ctx.Err()}
 	if at, ok := ctx.Deadline(); ok {
 		c.limited, c.deadline = true, at.Sub(clock.Time(r.clk, r.start))
 	}
@@ -224,7 +224,7 @@ func (r *run) discard(v int) {
 }
 
 // last is the last call; the run must have one.
-func (r *run) last() call { return r.calls[len(r.calls)-1] }
+func (r *run) last() visit { return r.calls[len(r.calls)-1] }
 
 // of is the events of one kind.
 func (r *run) of(kind policy.Kind) []heard {

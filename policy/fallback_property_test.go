@@ -98,7 +98,7 @@ func judgeFallback(make func(fallbackCase, *run) []policy.Policy[int]) func(fall
 			f.require(false, "%s", text)
 			return f
 		}
-		primary := call{err: policy.ErrIsolated}
+		primary := visit{err: policy.ErrIsolated}
 		if !c.refused {
 			primary = r.last()
 		}
