@@ -202,18 +202,23 @@ func (c *Circuit) settle(t ticket, o Outcome, cause error) {
 // so far has its cooldown and has been told, or some other goroutine is telling it.
 func (c *Circuit) locked(now int64, f func(now int64)) {
 	defer c.tell()
-	var before, after *period
-	func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		before = c.now.Load()
-		c.latest = max(c.latest, now)
-		c.overdue(c.latest)
-		f(c.latest)
-		after = c.now.Load()
-	}()
-	if after != before && after.state == Open {
-		c.coolDown(after)
+	for called := false; !called; {
+		var before, after *period
+		func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			before = c.now.Load()
+			c.latest = max(c.latest, now)
+			c.overdue(c.latest)
+			// Where that has opened the circuit, f has to wait until it is known for how long.
+			if called = c.now.Load() == before; called {
+				f(c.latest)
+			}
+			after = c.now.Load()
+		}()
+		if after != before && after.state == Open {
+			c.coolDown(after)
+		}
 	}
 }
 
