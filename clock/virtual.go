@@ -114,6 +114,7 @@ func (v *Virtual) drive(method string, until int64, done func() bool) bool {
 	}
 	v.driving = true
 	defer func() { v.driving = false }()
+	v.unlocked(v.tellEnds) // of what ended while nobody drove
 	for len(v.due) > 0 && v.due[0].when <= until {
 		e := heap.Pop(&v.due).(*event)
 		v.now = max(v.now, e.when)
@@ -124,17 +125,25 @@ func (v *Virtual) drive(method string, until int64, done func() bool) bool {
 	return false
 }
 
-// run lets e happen, with the lock given up, and takes it again even if e panics.
-func (v *Virtual) run(e *event, done func() bool) bool {
+// run lets e happen.
+func (v *Virtual) run(e *event, done func() bool) (over bool) {
+	v.unlocked(func() {
+		if e.process != nil {
+			e.process.resume()
+		} else {
+			e.f()
+		}
+		v.tellEnds()
+		over = done()
+	})
+	return over
+}
+
+// unlocked calls f with the lock given up, and takes it again even if f panics.
+func (v *Virtual) unlocked(f func()) {
 	v.mu.Unlock()
 	defer v.mu.Lock()
-	if e.process != nil {
-		e.process.resume()
-	} else {
-		e.f()
-	}
-	v.tellEnds()
-	return done()
+	f()
 }
 
 // push puts e off by d.
