@@ -3,6 +3,7 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -16,25 +17,35 @@ func (m *machine) Acquire(t *rapid.T) {
 	var err error
 	c.permit, err = m.circuit.Acquire()
 	if m.admit(t, now, c.id, err) {
-		c.generation = len(m.model().changes)
+		c.generation = len(m.plain().changes)
 		m.calls = append(m.calls, c)
 	}
 }
 
 var results = rapid.SampledFrom([]policy.Outcome{policy.TransientFailure, policy.Success, policy.Success, policy.PermanentFailure, policy.Ignored})
 
-// Done settles some call: the newest as a rule, but also one of long ago, or one that was settled before.
+// Done settles some call: the newest under way, or any, of long ago or settled before.
 func (m *machine) Done(t *rapid.T) {
 	if len(m.calls) == 0 {
 		t.Skip("no call to settle")
 	}
-	c := m.calls[len(m.calls)-1-back.Draw(t, "back")%len(m.calls)]
+	c := m.calls[len(m.calls)-1]
+	if oneIn2.Draw(t, "any call") {
+		c = m.calls[len(m.calls)-1-back.Draw(t, "back")%len(m.calls)]
+	} else {
+		for _, newest := range slices.Backward(m.calls) {
+			if !newest.done {
+				c = newest
+				break
+			}
+		}
+	}
 	o := results.Draw(t, "outcome")
 	now := m.tick(t)
-	m.seen.done(m, c, o, now)
+	m.seen.result(m.plain(), c, o)
 	c.permit.Done(o)
 	if !c.done {
-		m.done(now, now, c.id, o, nil)
+		m.settle(now, c.id, o, nil)
 	}
 	c.done = true
 }
@@ -77,11 +88,11 @@ func (m *machine) Call(t *rapid.T) {
 			return
 		}
 		now = m.now()
-		m.done(now, now, id, m.ending.outcome, m.ending.err)
+		m.settle(now, id, m.ending.outcome, m.ending.err)
 		if err != m.ending.err { //nolint:errorlint // as it is
 			t.Fatalf("returned %v; want %v", err, m.ending.err)
 		}
-		m.seen.ended(m)
+		m.seen.add("a call that " + m.ending.name)
 	} else if m.admit(t, now, id, err) {
 		t.Fatalf("not called, though admitted")
 	}
@@ -118,7 +129,7 @@ func (m *machine) call(context.Context) (int, error) {
 
 var (
 	burstSizes = rapid.SampledFrom([]int64{0, 1, 2, 3, 5, 7, 10})
-	forced     = rapid.SampledFrom([]policy.State{policy.Closed, policy.Isolated, policy.Bypassed})
+	forced     = rapid.SampledFrom([]policy.State{policy.Closed, policy.Closed, policy.Bypassed, policy.Isolated})
 )
 
 // Burst makes calls at one instant, first ones that work and then ones that fail, half of the time just as many as
@@ -139,20 +150,24 @@ func (m *machine) Burst(t *rapid.T) {
 			o = policy.TransientFailure
 		}
 		permit.Done(o)
-		m.done(now, now, 0, o, nil)
+		m.settle(now, 0, o, nil)
 	}
 }
 
 // State is a look at the circuit, and so the first to notice what has become overdue.
 func (m *machine) State(t *rapid.T) {
 	m.tick(t)
-	if got, want := m.circuit.State(), m.model().state; got != want {
+	if got, want := m.circuit.State(), m.plain().state; got != want {
 		t.Fatalf("%v; want %v", got, want)
 	}
 }
 
-// Force is what an operator does.
+// Force is what an operator does, if there is one.
 func (m *machine) Force(t *rapid.T) {
+	if !m.operator {
+		m.Acquire(t)
+		return
+	}
 	state := forced.Draw(t, "force")
 	now := m.tick(t)
 	switch m.begin(now); state {
@@ -163,7 +178,7 @@ func (m *machine) Force(t *rapid.T) {
 	default:
 		m.circuit.Reset()
 	}
-	if state == policy.Closed || state != m.model().state {
+	if state == policy.Closed || state != m.plain().state {
 		m.enter(now, state, nil)
 	}
 }

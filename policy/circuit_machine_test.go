@@ -16,10 +16,10 @@ type reference interface {
 	acquire(now, id int64) (admitted bool)
 	done(now, at, id int64, o policy.Outcome, cause error)
 	enter(now int64, to policy.State, cause error)
-	model() *model
+	plain() *model
 }
 
-func (m *model) model() *model { return m }
+func (m *model) plain() *model { return m }
 
 // A machine does the same to a Circuit and to a reference, and compares what becomes of it.
 type machine struct {
@@ -36,6 +36,7 @@ type machine struct {
 	ending  ending // of the next call that is made from beginning to end
 	takes   int64  // and how long it lasts
 	called  bool   // and whether it was made
+	before  policy.Snapshot
 	seen    sightings
 }
 
@@ -54,7 +55,7 @@ func newMachine(t *rapid.T, seen sightings, build func(*model) reference) *machi
 	m.breaker = policy.Through(m.call, &policy.Breaker[int]{Circuit: m.circuit})
 	m.reference = build(&model{plan: m.plan, start: m.clock.Nanos()})
 	m.gap = m.gaps()
-	m.seen.plan(m.plan)
+	m.seen.drawn(m.plan)
 	return m
 }
 
@@ -90,17 +91,17 @@ func (m *machine) now() int64 {
 // begin is the first use, which is when the first generation starts.
 func (m *machine) begin(now int64) {
 	if !m.used {
-		m.used, m.model().start = true, now
+		m.used, m.plain().start = true, now
 	}
 }
 
 // admit asks the reference for leave, and compares the circuit's answer.
 func (m *machine) admit(t *rapid.T, now, id int64, err error) bool {
 	m.begin(now)
-	m.seen.acquire(m, now)
+	m.seen.atTheDoor(m.plain(), now)
 	admitted := m.acquire(now, id)
 	var want policy.Rejection
-	switch r := m.model(); {
+	switch r := m.plain(); {
 	case admitted && err == nil:
 		return true
 	case admitted:
@@ -112,16 +113,27 @@ func (m *machine) admit(t *rapid.T, now, id int64, err error) bool {
 	default:
 		want.Reason = policy.ErrOpen
 	}
-	m.seen.refused(m.model().state)
+	m.seen.add("refused while " + m.plain().state.String())
 	if got, ok := err.(*policy.Rejection); !ok || got.Reason != want.Reason || got.Until != want.Until { //nolint:errorlint // as it is
 		t.Fatalf("admitted or refused by %v; want a refusal by %v until %v", err, want.Reason, want.Until)
 	}
 	return false
 }
 
+// settle tells the reference how a call ended.
+func (m *machine) settle(now, id int64, o policy.Outcome, cause error) {
+	r := m.plain()
+	calls, failures := r.counts(now)
+	state := r.state
+	m.done(now, now, id, o, cause)
+	if state == policy.Closed && r.state == policy.Open {
+		m.seen.tripped(m.plan, calls+1, failures+1)
+	}
+}
+
 // compare looks at the circuit from outside. It runs after every action.
 func (m *machine) compare(t *rapid.T) {
-	now, r := m.now(), m.model()
+	now, r := m.now(), m.plain()
 	got := m.circuit.Snapshot()
 	want := policy.Snapshot{State: r.state, Generation: uint64(len(r.changes) + 1)}
 	switch r.state {
@@ -136,7 +148,8 @@ func (m *machine) compare(t *rapid.T) {
 	case policy.Open:
 		want.Until = time.Unix(0, r.until)
 	}
-	m.seen.looked(m, now, got)
+	m.seen.looked(m.before, got)
+	m.before = got
 	if got != want {
 		t.Fatalf("%+v\nwant %+v", got, want)
 	}
@@ -149,7 +162,7 @@ func (m *machine) compare(t *rapid.T) {
 			t.Fatalf("heard of %+v\nwant %+v", m.heard, change)
 		}
 		m.heard = m.heard[1:]
-		m.seen.change(change, r)
+		m.seen.changed(change, r)
 	}
 	if len(m.heard) > 0 {
 		t.Fatalf("heard of %+v", m.heard)

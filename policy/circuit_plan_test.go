@@ -22,6 +22,7 @@ type plan struct {
 	probes, successes int
 	lease, slow       int64
 	unit              int64 // of the grid on which times lie
+	operator          bool  // somebody isolates, bypasses and resets it
 }
 
 const never = math.MaxInt64 / 32 // nanoseconds: 9 years; ten times as much, added to the time of a test, fits an int64
@@ -71,6 +72,7 @@ func drawPlan(t *rapid.T) plan {
 	if oneIn2.Draw(t, "slowness matters") {
 		p.slow = p.unit * multiples.Draw(t, "slow")
 	}
+	p.operator = oneIn2.Draw(t, "operator")
 	return p
 }
 
