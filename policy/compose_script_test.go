@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -161,6 +162,11 @@ func (r *run) do(c caller, p pipeline.Pipeline[int]) *run {
 	done()
 	if v, ok := r.clk.(*clock.Virtual); ok {
 		r.pending = v.Pending()
+		// Package context tells of a cancellation on a goroutine, which may be stopping a timer just now.
+		for i := 0; i < 10_000 && r.pending > 0; i++ {
+			runtime.Gosched()
+			r.pending = v.Pending()
+		}
 	}
 	return r
 }

@@ -39,8 +39,11 @@ func (f *Fallback[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 
 func (f *Fallback[T]) answer(ctx context.Context, next Next[T], v T, err error) (T, error) {
 	o := f.Classify.Apply(ctx, v, err)
-	refused := f.Classify == nil && isRejection(err) && !cancelled(ctx, err)
-	if f.Func == nil || o != TransientFailure && o != PermanentFailure && !refused {
+	failed := o == TransientFailure || o == PermanentFailure
+	if f.Classify == nil { // whoever went away wants no answer, whatever else the error tells of: a timeout before that
+		failed = (failed || isRejection(err)) && !cancelled(ctx, err)
+	}
+	if f.Func == nil || !failed {
 		return v, err
 	}
 	next.Emit(ctx, Event{Kind: FellBack, Policy: "fallback", Name: f.Name, Outcome: o, Err: err})
