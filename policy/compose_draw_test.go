@@ -81,7 +81,7 @@ type waits struct {
 	ratio     float64
 }
 
-var kindsOfWaits = []string{"constant", "linear", "exponential", "full", "equal", "ratio", "decorrelated", "smooth"}
+var kindsOfWaits = []string{"constant", "linear", "exponential", "full", "equal", "ratio", "decorrelated", "both", "smooth"}
 
 func drawWaits(t *rapid.T) waits {
 	w := waits{kind: rapid.SampledFrom(kindsOfWaits).Draw(t, "backoff"), base: ticks(t, "base", 0, 3)}
@@ -106,6 +106,8 @@ func (w waits) backoff() policy.Backoff {
 		return policy.Jitter(policy.Exponential(w.base, w.max), w.ratio)
 	case "decorrelated":
 		return policy.Decorrelated(w.base, w.max)
+	case "both":
+		return policy.Jitter(policy.Decorrelated(w.base, w.max), w.ratio)
 	default:
 		return policy.SmoothJitter(w.base, w.max)
 	}
@@ -130,6 +132,9 @@ func (w waits) between(retry int, previous time.Duration) (least, most time.Dura
 		return time.Duration(float64(e) * (1 - w.ratio)), min(w.max, time.Duration(float64(e)*(1+w.ratio)))
 	case "decorrelated":
 		return w.base, min(w.max, 3*max(w.base, previous))
+	case "both":
+		longest := min(w.max, 3*max(w.base, previous))
+		return time.Duration(float64(w.base) * (1 - w.ratio)), min(w.max, time.Duration(float64(longest)*(1+w.ratio)))
 	default:
 		return 0, w.max
 	}
