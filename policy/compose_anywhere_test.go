@@ -116,26 +116,26 @@ func TestPropertyAPanicAnywhereInAnObserverPasses(t *testing.T) {
 	})
 }
 
-// A jumpy clock is set forwards and back all the time, though a Clock should not be.
-type jumpy struct {
+// A restless clock is set forwards and back all the time, though a Clock should not be.
+type restless struct {
 	*clock.Virtual
 	rand     func() float64
 	negative bool // it was asked for a wait below 0
 }
 
-func (j *jumpy) Nanos() int64 {
+func (j *restless) Nanos() int64 {
 	return j.Virtual.Nanos() + int64((j.rand()-0.5)*float64(4*tick))
 }
 
-func (j *jumpy) Sleep(ctx context.Context, d time.Duration) error {
+func (j *restless) Sleep(ctx context.Context, d time.Duration) error {
 	j.negative = j.negative || d < 0
 	return j.Virtual.Sleep(ctx, d)
 }
 
 // C14: a clock that jumps makes no policy panic, wait for less than nothing, or call too often.
-func TestPropertyAJumpyClockBreaksNothing(t *testing.T) {
+func TestPropertyARestlessClockBreaksNothing(t *testing.T) {
 	holds(t, drawAnywhere, func(c anywhereCase) (f findings) {
-		clk := &jumpy{Virtual: clock.NewVirtual(), rand: seeded(c.seed)}
+		clk := &restless{Virtual: clock.NewVirtual(), rand: seeded(c.seed)}
 		r := newRun(clk, c.script)
 		r.do(c.caller, c.wrap(r, c.policies(r)))
 		f.require(r.panicked == nil, "C14: panicked with %v", r.panicked)

@@ -159,16 +159,31 @@ func (r *run) do(c caller, p pipeline.Pipeline[int]) *run {
 		}()
 		r.v, r.err = p.Do(ctx, r.dependency)
 	}()
+	r.countTimers(c)
 	done()
-	if v, ok := r.clk.(*clock.Virtual); ok {
-		r.pending = v.Pending()
-		// Package context tells of a cancellation on a goroutine, which may be stopping a timer just now.
-		for i := 0; i < 10_000 && r.pending > 0; i++ {
-			runtime.Gosched()
-			r.pending = v.Pending()
-		}
-	}
 	return r
+}
+
+// countTimers counts the timers that the execution has left on a Virtual clock, beside the caller's own. Package
+// context tells of a cancellation on a goroutine, which may be stopping some just now.
+func (r *run) countTimers(c caller) {
+	v, ok := r.clk.(*clock.Virtual)
+	if !ok {
+		return
+	}
+	own := 0
+	if c.cancel >= r.ended && c.cancel > 0 {
+		own++
+	}
+	if c.deadline > 0 {
+		own++
+	}
+	for range 10_000 {
+		if r.pending = max(0, v.Pending()-own); r.pending == 0 {
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 // dependency is the func that the pipeline protects.
