@@ -116,6 +116,8 @@ func (m *machine) admit(t *rapid.T, now, id int64, err error) bool {
 	m.seen.add("refused while " + m.plain().state.String())
 	if got, ok := err.(*policy.Rejection); !ok || got.Reason != want.Reason || got.Until != want.Until { //nolint:errorlint // as it is
 		t.Fatalf("admitted or refused by %v; want a refusal by %v until %v", err, want.Reason, want.Until)
+	} else if after := int64(got.RetryAfter()); after != max(0, m.plain().until-now) {
+		t.Fatalf("%v: another try in %d; want %d", err, after, max(0, m.plain().until-now))
 	}
 	return false
 }
