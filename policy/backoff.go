@@ -42,7 +42,7 @@ func (s Step) uniform(low, high time.Duration) time.Duration {
 	if high <= low {
 		return low
 	}
-	return low + scale(high-low, s.rand())
+	return min(high, addDurations(low, scale(high-low, s.rand()))) // the float may have been rounded up
 }
 
 // next is the step after s, at which the backoff said d.

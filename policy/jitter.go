@@ -20,7 +20,7 @@ func EqualJitter(b Backoff) Backoff { return spread{b, "equal jitter", 0.5, 1} }
 // Jitter waits what b says, give or take a random part of up to ratio of it, and never above b's own maximum. ratio
 // is in [0, 1]. A Constant has no maximum, so that it is spread both ways.
 func Jitter(b Backoff, ratio float64) Backoff {
-	return spread{b, fmt.Sprintf("jitter ±%g%%", ratio*100), 1 - ratio, 1 + ratio}
+	return spread{b, "jitter ±" + percent(ratio), 1 - ratio, 1 + ratio}
 }
 
 // spread scales another backoff by a random factor between low and high.
@@ -48,7 +48,23 @@ func (j spread) most(retry int) (time.Duration, bool) {
 		return 0, false
 	}
 	d, known := own.most(retry)
-	return min(j.cap(), scale(d, j.high)), known
+	high := j.high
+	if compounds(j.Backoff) {
+		high = math.Pow(high, float64(max(1, retry)))
+	}
+	return min(j.cap(), scale(d, high)), known
+}
+
+// compounds reports whether what b says grows with what was said last: then a spread around it grows with itself.
+func compounds(b Backoff) bool {
+	switch b := b.(type) {
+	case decorrelated:
+		return true
+	case spread:
+		return compounds(b.Backoff)
+	default:
+		return false
+	}
 }
 
 func (j spread) least(retry int) time.Duration {
@@ -64,7 +80,7 @@ func (j spread) validate() error {
 		return errors.New(j.name + " has nothing to spread; want a Backoff")
 	}
 	if !(j.low >= 0 && j.low <= 1) { // NaN is neither
-		return fmt.Errorf("Jitter ratio is %v; want 0 to 1", 1-j.low)
+		return fmt.Errorf("Jitter ratio is %.6g; want 0 to 1", 1-j.low)
 	}
 	return validateBackoff(j.Backoff)
 }
