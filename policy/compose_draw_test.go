@@ -140,10 +140,13 @@ func (w waits) between(retry int, previous time.Duration) (least, most time.Dura
 	}
 }
 
-// seeded is a source of numbers that is the same for the same seed. Some seeds give nothing but the extremes.
+// seeded is a source of numbers that is the same for the same seed. Some seeds give nothing but extremes.
 func seeded(seed uint64) func() float64 {
 	var mu sync.Mutex
 	source, extremes := rand.New(rand.NewPCG(seed, 1)), []float64{0, 0.5, math.Nextafter(1, 0)}
+	if seed%8 == 4 {
+		extremes = extremes[2:]
+	}
 	return func() float64 {
 		mu.Lock()
 		defer mu.Unlock()
