@@ -173,16 +173,17 @@ func (c *Circuit) settle(t ticket, o Outcome, cause error) {
 	}
 	var now int64
 	if p.free {
-		switch {
-		case o == Ignored:
-			return
-		case o != TransientFailure:
+		switch o {
+		case TransientFailure:
+		case Success, PermanentFailure:
 			if p.timed {
 				now = c.nanos()
 			}
 			if p.tally.quick(now) {
 				return
 			}
+		default:
+			return
 		}
 	}
 	c.locked(c.nanos(), func(now int64) {
