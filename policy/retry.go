@@ -34,7 +34,7 @@ type Retry[T any] struct {
 	MaxHint time.Duration // a longer hint ends retrying; 0 means 1 minute
 
 	// Discard is told of the value of every attempt that is not returned: close it here. It is called right before
-	// the next attempt, and where a panic loses the value.
+	// the next attempt, and where a panic loses the value. If the context ends while it runs, no value is returned.
 	Discard func(T)
 
 	Clock clock.Clock    // nil means clock.System
@@ -80,8 +80,7 @@ func (r *Retry[T]) judge(ctx context.Context, next Next[T], start int64, v T, er
 	}()
 	step := Step{Retry: 1, Rand: r.Rand}
 	for n := 1; ; n++ {
-		o := r.Classify.Apply(ctx, v, err)
-		if o != TransientFailure {
+		if r.Classify.Apply(ctx, v, err) != TransientFailure {
 			held = false
 			return v, err
 		}
@@ -91,12 +90,16 @@ func (r *Retry[T]) judge(ctx context.Context, next Next[T], start int64, v T, er
 			reason = r.sleep(ctx, next, n, wait, err)
 		}
 		if reason != NoReason {
-			next.Emit(ctx, Event{Kind: GaveUp, Policy: "retry", Name: r.Name, Attempt: n, Outcome: o, Err: err, Reason: reason})
+			err = r.giveUp(ctx, next, n, err, reason)
 			held = false
-			return v, r.last(ctx, err, reason)
+			return v, err
 		}
 		held = false
 		r.discard(v)
+		if r.Discard != nil && ctx.Err() != nil { // closing a value may take its time
+			var zero T
+			return zero, r.giveUp(ctx, next, n, err, ContextEnded)
+		}
 		v, err = next.Do(&attempt{ctx, n + 1})
 		held = true
 	}
@@ -137,8 +140,9 @@ func (r *Retry[T]) sleep(ctx context.Context, next Next[T], n int, wait time.Dur
 	return NoReason
 }
 
-// last is the error to return with the last attempt's value.
-func (r *Retry[T]) last(ctx context.Context, err error, reason Reason) error {
+// giveUp tells of it, and is the error to return with the last attempt's value.
+func (r *Retry[T]) giveUp(ctx context.Context, next Next[T], n int, err error, reason Reason) error {
+	next.Emit(ctx, Event{Kind: GaveUp, Policy: "retry", Name: r.Name, Attempt: n, Outcome: TransientFailure, Err: err, Reason: reason})
 	if reason != ContextEnded {
 		return err
 	}
