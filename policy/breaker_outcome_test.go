@@ -22,12 +22,12 @@ func TestEveryCallHasOneOutcome(t *testing.T) {
 		classified      int
 	}{
 		{"works", func(context.Context) (int, error) { return 1, nil }, 1, 0, 1},
-		{"fails", func(context.Context) (int, error) { return 1, errDown }, 1, 1, 1},
-		{"cannot work", func(context.Context) (int, error) { return 1, policy.Permanent(errDown) }, 1, 0, 1},
+		{"fails", func(context.Context) (int, error) { return 1, errBackend }, 1, 1, 1},
+		{"cannot work", func(context.Context) (int, error) { return 1, policy.Permanent(errBackend) }, 1, 0, 1},
 		{"times out", func(context.Context) (int, error) { return 1, &policy.TimeoutError{} }, 1, 1, 1},
 		{"is late", func(context.Context) (int, error) { return 1, context.DeadlineExceeded }, 1, 1, 1},
 		{"is refused inside", func(context.Context) (int, error) { return 1, &policy.Rejection{Reason: policy.ErrIsolated} }, 0, 0, 1},
-		{"panics", func(context.Context) (int, error) { panic(errDown) }, 1, 1, 0},
+		{"panics", func(context.Context) (int, error) { panic(errBackend) }, 1, 1, 0},
 		{"panics with nothing to say", func(context.Context) (int, error) { panic(nil) }, 1, 1, 0}, //nolint:govet // on purpose
 		{"ends its goroutine", func(context.Context) (int, error) { runtime.Goexit(); return 1, nil }, 1, 1, 0},
 	}

@@ -60,14 +60,14 @@ type ending struct {
 	outcome policy.Outcome
 }
 
-var errDown = errors.New("dependency is down")
+var errBackend = errors.New("dependency is down")
 
 var endings = rapid.SampledFrom([]ending{
-	{"fails", errDown, false, policy.TransientFailure},
+	{"fails", errBackend, false, policy.TransientFailure},
 	{"works", nil, false, policy.Success},
 	{"is late", context.DeadlineExceeded, false, policy.TransientFailure},
 	{"panics", policy.ErrPanicked, true, policy.TransientFailure},
-	{"cannot work", policy.Permanent(errDown), false, policy.PermanentFailure},
+	{"cannot work", policy.Permanent(errBackend), false, policy.PermanentFailure},
 	{"is refused inside", &policy.Rejection{Reason: policy.ErrOpen}, false, policy.Ignored},
 	{"is cancelled, but not by the caller", context.Canceled, false, policy.TransientFailure},
 })

@@ -2,7 +2,6 @@ package policy_test
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,8 +17,8 @@ func TestEveryChangeIsToldOnce(t *testing.T) {
 	var heard []policy.Change
 	c, v := onVirtual(&policy.Circuit{Name: "users", Slow: time.Minute, OnChange: func(c policy.Change) { heard = append(heard, c) }})
 	at := func() time.Time { return time.Unix(0, v.Nanos()) }
-	want := []policy.Change{{"users", policy.Closed, policy.Open, 2, at(), errDown}}
-	require.ErrorIs(t, c.Do(t.Context(), func(context.Context) error { return errDown }), errDown)
+	want := []policy.Change{{"users", policy.Closed, policy.Open, 2, at(), errBackend}}
+	require.ErrorIs(t, c.Do(t.Context(), func(context.Context) error { return errBackend }), errBackend)
 
 	v.Advance(time.Second)
 	want = append(want, policy.Change{"users", policy.Open, policy.HalfOpen, 3, at(), nil})
@@ -83,7 +82,7 @@ func TestAHookThatPanicsLeavesTheCircuitConsistent(t *testing.T) {
 				}
 			}})
 			require.PanicsWithValue(t, "open", func() {
-				_ = do(c, t.Context(), func(context.Context) error { return errDown })
+				_ = do(c, t.Context(), func(context.Context) error { return errBackend })
 			})
 			require.Equal(t, policy.Snapshot{State: policy.Open, Generation: 2, Until: time.Unix(0, v.Nanos()).Add(time.Second)}, c.Snapshot())
 			v.Advance(time.Second)
@@ -167,21 +166,10 @@ func TestWhatAHookIsToldDoesNotChange(t *testing.T) {
 	}})
 	report(t, c, policy.TransientFailure)
 	change, snapshot := told[0], read[0]
-	before, err := json.Marshal(snapshot)
-	require.NoError(t, err)
-	require.JSONEq(t, `{"name":"","state":"open","generation":2,"calls":0,"failures":0,"in_flight":0,"until":`+
-		string(must(snapshot.Until.MarshalJSON()))+`}`, string(before))
 	v.Advance(time.Second)
 	report(t, c, policy.TransientFailure)
 	c.Reset()
 	report(t, c, policy.Success)
 	require.Equal(t, change, told[0])
 	require.Equal(t, snapshot, read[0])
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
 }
