@@ -29,7 +29,14 @@ type Rejection struct {
 	clock clock.Clock // that Until is on; nil means clock.System
 }
 
+// The errors of this package may be nil pointers in an error, which a func may return by mistake: they are errors that
+// say nothing.
+const nothing = "<nil>"
+
 func (r *Rejection) Error() string {
+	if r == nil {
+		return nothing
+	}
 	text := r.Policy
 	if r.Name != "" {
 		text += " " + r.Name
@@ -42,11 +49,16 @@ func (r *Rejection) Error() string {
 }
 
 // Unwrap is the Reason.
-func (r *Rejection) Unwrap() error { return r.Reason }
+func (r *Rejection) Unwrap() error {
+	if r == nil {
+		return nil
+	}
+	return r.Reason
+}
 
 // RetryAfter is the time left until it is worth trying again: 0 where that is past or not known.
 func (r *Rejection) RetryAfter() time.Duration {
-	if r.Until.IsZero() {
+	if r == nil || r.Until.IsZero() {
 		return 0
 	}
 	c := clock.OrSystem(r.clock)
@@ -67,6 +79,9 @@ type TimeoutError struct {
 }
 
 func (e *TimeoutError) Error() string {
+	if e == nil {
+		return nothing
+	}
 	text := fmt.Sprintf("timeout after %v", e.Limit)
 	if e.Name != "" {
 		text = e.Name + ": " + text
@@ -79,7 +94,7 @@ func (e *TimeoutError) Error() string {
 
 // Unwrap gives ErrTimeout and Err.
 func (e *TimeoutError) Unwrap() []error {
-	if e.Err == nil {
+	if e == nil || e.Err == nil {
 		return []error{ErrTimeout}
 	}
 	return []error{ErrTimeout, e.Err}
@@ -100,10 +115,18 @@ type Panic struct {
 	Stack []byte // where, as debug.Stack prints it
 }
 
-func (p *Panic) Error() string { return fmt.Sprintf("%v\n\noriginal stack:\n%s", p.Value, p.Stack) }
+func (p *Panic) Error() string {
+	if p == nil {
+		return nothing
+	}
+	return fmt.Sprintf("%v\n\noriginal stack:\n%s", p.Value, p.Stack)
+}
 
 // Unwrap is the Value where that is an error.
 func (p *Panic) Unwrap() error {
+	if p == nil {
+		return nil
+	}
 	err, _ := p.Value.(error)
 	return err
 }
