@@ -20,7 +20,8 @@ type link[T any] struct {
 	scope  *Scope // of the policy outside this one: the one that holds the cursor to this link
 }
 
-var errNoFunc = errors.New("policy: no func to call: the func given to a pipeline is nil")
+// errNoFunc is permanent: another attempt finds no func either, and the dependency is not to blame.
+var errNoFunc = Permanent(errors.New("policy: no func to call: the func given to a pipeline is nil"))
 
 // Do runs the rest of the pipeline.
 func (n Next[T]) Do(ctx context.Context) (T, error) {
