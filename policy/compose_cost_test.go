@@ -19,9 +19,9 @@ func allocations(p pipeline.Pipeline[int], fn policy.Func[int]) int {
 	return int(testing.AllocsPerRun(200, func() { _, _ = p.Do(ctx, fn) }))
 }
 
-func one(context.Context) (int, error)   { return 1, nil }
-func never(context.Context) (int, error) { return 0, errDown }
-func pass() policy.Policy[int]           { return policy.PolicyFunc[int](through) }
+func one(context.Context) (int, error)        { return 1, nil }
+func neverWorks(context.Context) (int, error) { return 0, errDown }
+func pass() policy.Policy[int]                { return policy.PolicyFunc[int](through) }
 func retryAtOnce(n int) *policy.Retry[int] {
 	return &policy.Retry[int]{Attempts: n, Backoff: policy.Constant(0)}
 }
@@ -33,7 +33,7 @@ func breaker(trip policy.Trip) *policy.Breaker[int] {
 }
 
 // C13: what a call that works allocates, exactly.
-func TestACallThatWorksAllocatesNothing(t *testing.T) {
+func TestAPipelineThatWorksAllocatesNothing(t *testing.T) {
 	fallback := func() policy.Policy[int] { return &policy.Fallback[int]{Func: policy.Static(0)} }
 	rate := policy.FailureRate{Ratio: 0.5, Window: 10 * time.Second}
 	for name, c := range map[string]struct {
@@ -71,11 +71,11 @@ func TestALayerAllocatesNothing(t *testing.T) {
 func TestARetryAllocatesItsContextAlone(t *testing.T) {
 	for retries := range 8 {
 		p := pipeline.Wrap(retryAtOnce(retries + 1))
-		require.Equal(t, retries, allocations(p, never), "%d retries", retries)
+		require.Equal(t, retries, allocations(p, neverWorks), "%d retries", retries)
 	}
 	once := pipeline.Wrap(retryAtOnce(4))
 	ctx := policy.Once(context.Background())
-	require.Zero(t, testing.AllocsPerRun(200, func() { _, _ = once.Do(ctx, never) }))
+	require.Zero(t, testing.AllocsPerRun(200, func() { _, _ = once.Do(ctx, neverWorks) }))
 }
 
 // Laws: a pipeline in a pipeline costs what its policies cost, named or not.
@@ -83,7 +83,7 @@ func TestAPipelineInAPipelineCostsWhatItsPoliciesDo(t *testing.T) {
 	layers := func() []policy.Policy[int] {
 		return []policy.Policy[int]{retryAtOnce(3), breaker(nil), pass(), &policy.Timeout[int]{Limit: time.Hour}}
 	}
-	for _, fn := range []policy.Func[int]{one, never} {
+	for _, fn := range []policy.Func[int]{one, neverWorks} {
 		flat := layers()
 		want := allocations(pipeline.Wrap(flat...), fn)
 		for name, nested := range map[string]func(p []policy.Policy[int]) pipeline.Pipeline[int]{
@@ -104,10 +104,10 @@ func TestAPipelineInAPipelineCostsWhatItsPoliciesDo(t *testing.T) {
 }
 
 // C13: a refusal allocates nothing, to ask why it was refused included.
-func TestARefusalAllocatesNothing(t *testing.T) {
+func TestARefusalThroughARetryAllocatesNothing(t *testing.T) {
 	open := breaker(policy.Consecutive(1))
 	p := pipeline.Wrap[int](&policy.Retry[int]{}, open)
-	_, _ = p.Do(t.Context(), never)
+	_, _ = p.Do(t.Context(), neverWorks)
 	require.Equal(t, policy.Open, open.Circuit.State())
 	require.Zero(t, allocations(p, one))
 }
@@ -168,6 +168,6 @@ func TestACallThatWorksHardlyAsksTheClock(t *testing.T) {
 func TestARetryWithoutAWaitDoesNotAskTheClock(t *testing.T) {
 	clk := &frugal{Virtual: clock.NewVirtual()}
 	p := pipeline.Wrap(&policy.Retry[int]{Attempts: 4, Backoff: policy.Constant(0), Clock: clk})
-	_, _ = p.Do(t.Context(), never)
+	_, _ = p.Do(t.Context(), neverWorks)
 	require.Equal(t, frugal{Virtual: clk.Virtual}, *clk)
 }
