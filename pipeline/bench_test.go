@@ -14,10 +14,10 @@ import (
 //go:noinline
 func work(context.Context) (int, error) { return 1, nil }
 
-// direct is called through a variable, as any policy has to call it, and its results are used.
+// direct is called through a variable, as any policy has to call it, and its results are added up.
 var (
-	direct  policy.Func[int] = work
-	results int
+	direct policy.Func[int] = work
+	added  int
 )
 
 // benchmark reports what an execution of p takes as a multiple of an indirect call of the same func, x-direct: the
@@ -31,13 +31,13 @@ func benchmark(b *testing.B, p pipeline.Pipeline[int]) (times float64) {
 		start := time.Now()
 		for range block {
 			if v, err := direct(ctx); err == nil {
-				results += v
+				added += v
 			}
 		}
 		middle := time.Now()
 		for range block {
 			if v, err := p.Do(ctx, direct); err == nil {
-				results += v
+				added += v
 			}
 		}
 		bases = append(bases, float64(middle.Sub(start))/block)

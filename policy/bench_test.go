@@ -21,10 +21,10 @@ import (
 //go:noinline
 func work(context.Context) (int, error) { return 1, nil }
 
-// Funcs are called through variables, as any policy has to call them, and their results are used.
+// Funcs are called through variables, as any policy has to call them, and their results are added up.
 var (
 	direct, failed policy.Func[int] = work, neverWorks
-	results        int
+	added          int
 )
 
 // calling is n calls of a func.
@@ -33,7 +33,7 @@ func calling(fn *policy.Func[int]) func(n int) {
 	return func(n int) {
 		for range n {
 			if v, err := (*fn)(ctx); err == nil {
-				results += v
+				added += v
 			}
 		}
 	}
@@ -76,7 +76,7 @@ func executing(next policy.Next[int]) func(n int) {
 	return func(n int) {
 		for range n {
 			if v, err := next.Do(ctx); err == nil {
-				results += v
+				added += v
 			}
 		}
 	}
@@ -156,7 +156,7 @@ func underContext(fn policy.Func[int]) func(n int) {
 		for range n {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 			if v, err := fn(ctx); err == nil {
-				results += v
+				added += v
 			}
 			cancel()
 		}
