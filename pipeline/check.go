@@ -35,14 +35,17 @@ func Check[T any](policies ...policy.Policy[T]) error {
 	return errors.Join(errs...)
 }
 
-// prefixed is every error that err joins, under this package's name.
+// prefixed is every error that err joins, under this package's name; and err itself, where it says more than they do.
 func prefixed(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
+	var parts []error
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		parts = several.Unwrap()
+	}
+	if all := errors.Join(parts...); all == nil || all.Error() != err.Error() {
 		return []error{fmt.Errorf("pipeline: %w", err)}
 	}
 	var errs []error
-	for _, e := range joined.Unwrap() {
+	for _, e := range parts {
 		errs = append(errs, prefixed(e)...)
 	}
 	return errs
