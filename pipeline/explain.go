@@ -26,19 +26,15 @@ type Node struct {
 }
 
 // Explain says what the pipeline does: its policies with their settings, its worst case, and what is likely a
-// mistake. It runs nothing but the policies' Describe, and their classifiers on a zero value; where one of these
-// panics, or a policy has no Describe, what depends on it is unknown. The same pipeline is always explained alike.
+// mistake. It runs nothing but the policies' Describe and the funcs that this returns, and their classifiers on a zero
+// value; where one of these panics, or a policy has no Describe, what depends on it is unknown. The same pipeline is
+// always explained alike.
 func (p Pipeline[T]) Explain() Plan {
 	b := p.parts()
 	plan := Plan{Name: b.name, Policies: nodes(b.policies), all: describeAll(b.policies)}
 	plan.Bounds = policy.BareBounds()
 	for i := len(plan.all) - 1; i >= 0; i-- {
-		d := plan.all[i]
-		if d.Bounds == nil {
-			plan.Bounds = policy.UnknownBounds(d.Kind)
-			continue
-		}
-		plan.Bounds = d.Bounds(plan.Bounds)
+		plan.Bounds = bounds(plan.all[i], plan.Bounds)
 	}
 	plan.Lints = lint(plan.all)
 	return plan
@@ -86,6 +82,16 @@ func describe(p any) (d policy.Description) {
 		d = described.Describe()
 	}
 	return d
+}
+
+// bounds is the worst case of a policy around an inner part: unknown, where it does not say, or panics.
+func bounds(d policy.Description, inner policy.Bounds) (b policy.Bounds) {
+	b = policy.UnknownBounds(d.Kind)
+	defer func() { _ = recover() }() // b is still unknown then
+	if d.Bounds != nil {
+		b = d.Bounds(inner)
+	}
+	return b
 }
 
 // clockOf is the one clock that Check has found the policies to share; nil where they need none.

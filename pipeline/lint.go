@@ -27,7 +27,7 @@ const (
 func lint(all []policy.Description) []Lint {
 	lints := []Lint{} // encodes as [], not null
 	for i, outer := range all {
-		if r := outer.Repeats; r != nil && r.MaxElapsed > 0 {
+		if r := outer.Repeats; r != nil && r.MaxElapsed > 0 && r.MaxElapsed < math.MaxInt64 {
 			// An attempt may still start at MaxElapsed, but not at any time after it.
 			whose := fmt.Sprintf("its max elapsed is %v", r.MaxElapsed)
 			lints = append(lints, unreachable(outer, r.MaxElapsed+1, all[i+1:], whose)...)
@@ -35,15 +35,15 @@ func lint(all []policy.Description) []Lint {
 		for j, inner := range all[i+1:] {
 			within := all[i+j+2:] // what is inside inner
 			switch {
-			case inner.Repeats != nil && outer.Limit > 0:
+			case repeats(inner) && outer.Limit > 0:
 				lints = append(lints, unreachable(inner, outer.Limit, within, fmt.Sprintf("%s ends everything at %v", title(outer), outer.Limit))...)
-			case inner.Repeats != nil && outer.Repeats != nil && inner.Repeats.Attempts > 1 && outer.Repeats.Attempts > 1:
+			case repeats(inner) && repeats(outer):
 				lints = append(lints, Lint{RuleNested, fmt.Sprintf(
 					"%s is inside %s: up to %d × %d calls of the func; keep one of them",
 					title(inner), title(outer), outer.Repeats.Attempts, inner.Repeats.Attempts)})
-			case inner.Circuit != nil && outer.Repeats != nil:
+			case inner.Circuit != nil && repeats(outer):
 				lints = append(lints, retriesOpen(outer, inner)...)
-			case inner.Answers && (outer.Repeats != nil || outer.Circuit != nil):
+			case inner.Answers && (repeats(outer) || outer.Circuit != nil):
 				lints = append(lints, Lint{RuleHidden, fmt.Sprintf(
 					"%s is inside %s, which sees its answers instead of failures; put it outside", title(inner), title(outer))})
 			}
@@ -52,9 +52,18 @@ func lint(all []policy.Description) []Lint {
 	return lints
 }
 
+// repeats reports whether the policy calls more than once.
+func repeats(d policy.Description) bool { return d.Repeats != nil && d.Repeats.Attempts > 1 }
+
 // unreachable finds the first attempt of retry that cannot start before limit: because of the waits alone, or
-// because the attempts before it take all the time they are given.
-func unreachable(retry policy.Description, limit time.Duration, within []policy.Description, why string) []Lint {
+// because the attempts before it take all the time they are given. It finds none where retry cannot say how long it
+// waits.
+func unreachable(retry policy.Description, limit time.Duration, within []policy.Description, why string) (lints []Lint) {
+	defer func() {
+		if recover() != nil {
+			lints = nil
+		}
+	}()
 	r := retry.Repeats
 	attempt := time.Duration(0) // how long one takes when it hangs; 0 where nothing limits it
 	for _, d := range within {
@@ -64,7 +73,6 @@ func unreachable(retry policy.Description, limit time.Duration, within []policy.
 	}
 	const manyAttempts = 10_000
 	hangs := false
-	var lints []Lint
 	for k := 2; k <= min(r.Attempts, manyAttempts); k++ {
 		waits := r.LeastWait(k - 1)
 		if waits >= limit {

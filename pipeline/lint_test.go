@@ -1,0 +1,178 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-go/holdfast/pipeline"
+	"github.com/holdfast-go/holdfast/policy"
+)
+
+func retry(attempts int, b policy.Backoff) *policy.Retry[int] {
+	return &policy.Retry[int]{Attempts: attempts, Backoff: b}
+}
+
+func limit(d time.Duration) *policy.Timeout[int] { return &policy.Timeout[int]{Limit: d} }
+
+func guard() *policy.Breaker[int] {
+	return &policy.Breaker[int]{Circuit: &policy.Circuit{Name: "users"}}
+}
+
+func answer() *policy.Fallback[int] { return &policy.Fallback[int]{Func: policy.Static(0)} }
+
+func eager(v int, err error) policy.Outcome {
+	if err != nil {
+		return policy.TransientFailure
+	}
+	return policy.Success
+}
+
+func careful(v int, err error) policy.Outcome {
+	if _, refused := errors.AsType[*policy.Rejection](err); refused {
+		return policy.Ignored
+	}
+	return eager(v, err)
+}
+
+// Every lint, where it must fire, with what it says, and close to it where it must not.
+func TestLints(t *testing.T) {
+	const s = time.Second
+	every := policy.Constant(s)
+	always := func(c policy.Classifier[int]) *policy.Retry[int] { return &policy.Retry[int]{Classify: c} }
+	within := func(d time.Duration) *policy.Retry[int] {
+		return &policy.Retry[int]{Attempts: 3, Backoff: every, MaxElapsed: d}
+	}
+	for _, c := range []struct {
+		name     string
+		policies []policy.Policy[int]
+		want     []string
+	}{
+		{"nothing", nil, nil},
+		{"the usual order", []policy.Policy[int]{answer(), limit(10 * s), retry(3, every), guard(), limit(s)}, nil},
+
+		{"waits that reach the limit", []policy.Policy[int]{limit(2 * s), retry(4, every)}, []string{
+			"unreachable-attempt: attempt 3 of the retry can never start: the waits before it take at least 2s, and the timeout ends everything at 2s",
+		}},
+		{"waits that just fit", []policy.Policy[int]{limit(2*s + 1), retry(3, every)}, nil},
+		{"waits of which the least fit", []policy.Policy[int]{limit(2 * s), retry(9, policy.FullJitter(every))}, nil},
+		{"attempts that hang", []policy.Policy[int]{limit(4 * s), retry(3, every), limit(s)}, []string{
+			"unreachable-attempt: attempt 3 of the retry cannot start when the attempts before it hang for 1s each: the timeout ends everything at 4s",
+		}},
+		{"attempts that hang and just fit", []policy.Policy[int]{limit(4*s + 1), retry(3, every), limit(s)}, nil},
+		{"the shortest of the limits inside counts", []policy.Policy[int]{limit(4*s + 1), retry(3, every), limit(s), limit(9 * s)}, nil},
+		{"hanging first, then never", []policy.Policy[int]{limit(3 * s), retry(9, every), limit(2 * s)}, []string{
+			"unreachable-attempt: attempt 2 of the retry cannot start when the attempts before it hang for 2s each: the timeout ends everything at 3s",
+			"unreachable-attempt: attempt 4 of the retry can never start: the waits before it take at least 3s, and the timeout ends everything at 3s",
+		}},
+		{"a limit inside alone", []policy.Policy[int]{retry(9, every), limit(s)}, nil},
+		{"max elapsed that is spent", []policy.Policy[int]{within(2*s - 1)}, []string{
+			"unreachable-attempt: attempt 3 of the retry can never start: the waits before it take at least 2s, and its max elapsed is 1.999999999s",
+		}},
+		{"max elapsed that just fits", []policy.Policy[int]{within(2 * s)}, nil},
+		{"max elapsed without end", []policy.Policy[int]{within(math.MaxInt64)}, nil},
+		{"max elapsed, and attempts that hang", []policy.Policy[int]{within(4*s - 1), limit(s)}, []string{
+			"unreachable-attempt: attempt 3 of the retry cannot start when the attempts before it hang for 1s each: its max elapsed is 3.999999999s",
+		}},
+		{"max elapsed, and attempts that hang and just fit", []policy.Policy[int]{within(4 * s), limit(s)}, nil},
+
+		{"nested retries", []policy.Policy[int]{retry(3, nil), guard(), &policy.Retry[int]{Name: "inner", Attempts: 4}}, []string{
+			`nested-retries: the retry "inner" is inside the retry: up to 3 × 4 calls of the func; keep one of them`,
+		}},
+		{"nested in a pipeline inside", []policy.Policy[int]{retry(2, nil), pipeline.Wrap(retry(2, nil)).Named("inner")}, []string{
+			"nested-retries: the retry is inside the retry: up to 2 × 2 calls of the func; keep one of them",
+		}},
+		{"nested, one that calls once", []policy.Policy[int]{retry(3, nil), retry(1, nil)}, nil},
+		{"nested in one that calls once", []policy.Policy[int]{retry(1, nil), retry(3, nil)}, nil},
+
+		{"retries what is refused", []policy.Policy[int]{always(eager), guard()}, []string{
+			`retries-open: the retry retries what the breaker "users" refuses: an open circuit uses up its attempts; let its classifier ignore a *policy.Rejection`,
+		}},
+		{"does not retry what is refused", []policy.Policy[int]{always(careful), guard()}, nil},
+		{"by default", []policy.Policy[int]{always(nil), guard()}, nil},
+		{"inside the breaker", []policy.Policy[int]{guard(), always(eager)}, nil},
+		{"retries nothing at all", []policy.Policy[int]{&policy.Retry[int]{Attempts: 1, Classify: eager}, guard()}, nil},
+		{"a classifier that panics on nothing", []policy.Policy[int]{always(func(v int, _ error) policy.Outcome { return policy.Outcome(1 / v) }), guard()}, []string{
+			`retries-open: unknown whether the retry retries what the breaker "users" refuses: its classifier panics on a zero value`,
+		}},
+
+		{"a fallback inside a retry", []policy.Policy[int]{retry(3, nil), answer()}, []string{
+			"hidden-failures: the fallback is inside the retry, which sees its answers instead of failures; put it outside",
+		}},
+		{"a fallback inside a breaker", []policy.Policy[int]{guard(), answer()}, []string{
+			`hidden-failures: the fallback is inside the breaker "users", which sees its answers instead of failures; put it outside`,
+		}},
+		{"a fallback inside a retry that calls once", []policy.Policy[int]{retry(1, nil), answer()}, nil},
+		{"a fallback inside a limit", []policy.Policy[int]{limit(s), answer()}, nil},
+		{"a fallback inside a fallback", []policy.Policy[int]{answer(), answer()}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var found []string
+			for _, l := range pipeline.Wrap(c.policies...).Explain().Lints {
+				found = append(found, fmt.Sprintf("%s: %s", l.Rule, l.Text))
+			}
+			require.Equal(t, c.want, found)
+		})
+	}
+}
+
+// A rate window that the offered executions cannot fill is found, once it is known what is offered.
+func TestALintAboutWindowsThatStayEmpty(t *testing.T) {
+	rate := func(minCalls int) policy.Policy[int] {
+		return &policy.Breaker[int]{Circuit: &policy.Circuit{Name: "users", Trip: policy.FailureRate{Ratio: 0.5, Window: 10 * time.Second, MinCalls: minCalls}}}
+	}
+	idle := func(perSecond float64, policies ...policy.Policy[int]) bool {
+		plan := pipeline.Wrap(policies...).Explain()
+		require.Empty(t, plan.Lints, "unknown before it is said what is offered")
+		lints := plan.Offered(perSecond).Lints
+		require.Empty(t, plan.Lints, "the plan itself stays as it was")
+		for _, l := range lints {
+			require.Equal(t, pipeline.RuleIdle, l.Rule)
+		}
+		return len(lints) > 0
+	}
+	require.True(t, idle(1.99, rate(0)), "20 calls in 10 s are 2 a second")
+	require.False(t, idle(2, rate(0)))
+	require.False(t, idle(0.7, retry(3, policy.Constant(0)), rate(0)), "all attempts of every execution count")
+	require.True(t, idle(0.6, retry(3, policy.Constant(0)), rate(0)))
+	require.False(t, idle(0.001, guard()), "failures in a row need no rate")
+	require.False(t, idle(0.001, policy.PolicyFunc[int](through), rate(0)), "who knows how often it calls")
+	lints := pipeline.Wrap(rate(50)).Explain().Offered(3).Lints
+	require.Equal(t, []pipeline.Lint{{Rule: pipeline.RuleIdle, Text: `the breaker "users" can never open at 3 executions a second: its window needs 5 calls a second and gets at most 3`}}, lints)
+}
+
+// A vague policy calls again, and cannot say how long it waits.
+type vague struct {
+	leastWait func(int) time.Duration
+	bounds    func(policy.Bounds) policy.Bounds
+}
+
+func (vague) Execute(ctx context.Context, next policy.Next[int]) (int, error) { return next.Do(ctx) }
+
+func (v vague) Describe() policy.Description {
+	return policy.Description{Kind: "vague", Bounds: v.bounds, Repeats: &policy.Repeats{Attempts: 3, LeastWait: v.leastWait}}
+}
+
+// Explain survives what another package's policy says of itself wrongly: what depends on it is unknown.
+func TestExplainSurvivesAPolicyThatIsVague(t *testing.T) {
+	for name, v := range map[string]vague{
+		"says nothing":      {},
+		"panics":            {func(int) time.Duration { panic("wait") }, func(policy.Bounds) policy.Bounds { panic("bounds") }},
+		"panics about some": {func(n int) time.Duration { return []time.Duration{0, 1}[n] }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := pipeline.Wrap[int](limit(time.Second), v, guard()).Explain()
+			require.Equal(t, policy.Missing[int]("unknown: vague does not say"), plan.Bounds.Calls)
+			require.Equal(t, policy.Most(time.Second), plan.Bounds.Duration, "which a limit outside knows all the same")
+			for _, l := range plan.Lints {
+				require.Equal(t, pipeline.RuleRetriesOpen, l.Rule)
+				require.Contains(t, l.Text, "unknown whether the vague retries")
+			}
+		})
+	}
+}
