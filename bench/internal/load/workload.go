@@ -1,0 +1,119 @@
+package load
+
+import (
+	"context"
+	"strconv"
+)
+
+// The names of workloads. They are stable: bounds and results are kept by them.
+const (
+	Direct         = "direct call"
+	ClockRead      = "clock read"
+	Retry          = "retry"
+	Breaker        = "breaker"
+	BreakerCount   = "breaker, count window"
+	BreakerTime    = "breaker, time window"
+	BreakerSlow    = "breaker, slow calls"
+	Fallback       = "fallback"
+	Timeout        = "timeout"
+	TimeoutDone    = "timeout, func asks for Done"
+	Three          = "fallback ∘ retry ∘ breaker"
+	ThreeRequest   = "the three, in a request"
+	Four           = "the three ∘ timeout"
+	Refusal        = "refusal by an open circuit"
+	Failing        = "3 failed retries"
+	CaptureRetry   = "retry, capturing func"
+	CaptureBreaker = "breaker, capturing func"
+	CaptureThree   = "the three, capturing func"
+	BlockRetry     = "retry, 256-byte result"
+	BlockBreaker   = "breaker, 256-byte result"
+	BlockThree     = "the three, 256-byte result"
+	Shared         = "one circuit, two result types"
+)
+
+// Layers is the workload of n policies that do nothing.
+func Layers(n int) string { return strconv.Itoa(n) + " pass-through layers" }
+
+// MostLayers is how many pass-through layers are measured at most.
+const MostLayers = 8
+
+// A Workload is a row of the table.
+type Workload struct {
+	Name    string
+	Means   string // the configuration, in words
+	Work    func() Work
+	Context func() (context.Context, context.CancelFunc) // that each call is made in; nil means Background
+	Calls   int                                          // of the dependency, by one Op
+
+	// What it must do besides answering, when the dependency does not behave.
+	Retries, Opens, Answers, TimesOut bool
+}
+
+// All are the workloads, in the order of the table.
+func All() []Workload {
+	all := []Workload{
+		{Name: Direct, Means: "the func itself, called through a variable: the unit of everything here"},
+		{Name: ClockRead, Means: "one reading of the monotonic clock, and the call"},
+	}
+	for n := range MostLayers + 1 {
+		all = append(all, Workload{Name: Layers(n), Means: "policies that only call on"})
+	}
+	all = append(all,
+		Workload{Name: Retry, Means: "up to 4 attempts; the first succeeds", Retries: true},
+		Workload{Name: Breaker, Means: "opens at 5 failures in a row", Opens: true},
+		Workload{Name: BreakerCount, Means: "opens at 50 % of the last 100 calls", Opens: true},
+		Workload{Name: BreakerTime, Means: "opens at 50 % of at least 20 calls within 10 s", Opens: true},
+		Workload{Name: BreakerSlow, Means: "a call that lasts a second counts as failed while it is running", Opens: true},
+		Workload{Name: Fallback, Means: "answers in place of an error", Answers: true},
+		Workload{Name: Timeout, Means: "1 s, around a func that does not look at its context", TimesOut: true},
+		Workload{Name: TimeoutDone, Means: "1 s, around a func that asks its context for Done", Work: asking, TimesOut: true},
+		Workload{Name: Three, Means: "all three, on success", Retries: true, Opens: true, Answers: true},
+		Workload{Name: ThreeRequest, Means: "the same in a cancellable context with values", Context: request, Retries: true, Opens: true, Answers: true},
+		Workload{Name: Four, Means: "the same with a timeout of 1 s for each attempt", Retries: true, Opens: true, Answers: true, TimesOut: true},
+		Workload{Name: Refusal, Means: "and finding out by errors.Is that it is one", Calls: -1},
+		Workload{Name: Failing, Means: "4 attempts that fail, no wait, and errors.Is", Work: Down, Calls: 4},
+		Workload{Name: CaptureRetry, Means: "the func is made for each call, out of what it captures", Retries: true},
+		Workload{Name: CaptureBreaker, Means: "the func is made for each call, out of what it captures", Opens: true},
+		Workload{Name: CaptureThree, Means: "the func is made for each call, out of what it captures", Retries: true, Opens: true, Answers: true},
+		Workload{Name: BlockRetry, Means: "a result that takes time to copy", Retries: true},
+		Workload{Name: BlockBreaker, Means: "a result that takes time to copy", Opens: true},
+		Workload{Name: BlockThree, Means: "a result that takes time to copy", Retries: true, Opens: true, Answers: true},
+		Workload{Name: Shared, Means: "two calls, an int's and a block's, by one breaker", Calls: 2, Opens: true},
+	)
+	for i := range all {
+		w := &all[i]
+		if w.Work == nil {
+			w.Work = Healthy
+		}
+		if w.Context == nil {
+			w.Context = background
+		}
+		w.Calls = max(0, w.Calls+btoi(w.Calls == 0))
+	}
+	return all
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func asking() Work {
+	w := Healthy()
+	w.Call = asks
+	return w
+}
+
+func background() (context.Context, context.CancelFunc) { return context.Background(), func() {} }
+
+type valueKey int
+
+// request is the context that a server's handlers run in, more or less.
+func request() (context.Context, context.CancelFunc) {
+	ctx := context.WithValue(context.Background(), valueKey(0), "server")
+	ctx = context.WithValue(ctx, valueKey(1), "address")
+	ctx, cancel := context.WithCancel(ctx)
+	return context.WithValue(ctx, valueKey(2), "trace"), cancel
+}
