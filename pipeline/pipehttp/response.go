@@ -1,0 +1,122 @@
+package pipehttp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/pipeline"
+	"github.com/holdfast-go/holdfast/policy"
+)
+
+// Default is the pipeline of a host that Transport uses if it is given none: up to 3 attempts with smooth jitter
+// between them, a circuit that opens for 30 seconds when half of at least 20 attempts within 10 seconds have failed,
+// and 10 seconds for each attempt to bring a response.
+func Default(host string) pipeline.Pipeline[*http.Response] {
+	circuit := &policy.Circuit{Name: host, Trip: policy.FailureRate{Ratio: 0.5, Window: 10 * time.Second, MinCalls: 20}}
+	return pipeline.Wrap(
+		&policy.Retry[*http.Response]{Classify: Classify, Hint: Hint, Discard: Discard},
+		&policy.Breaker[*http.Response]{Circuit: circuit, Classify: Classify},
+		&policy.Timeout[*http.Response]{Limit: 10 * time.Second},
+	).Named(host)
+}
+
+// Classify says what a response, or the error in its place, means. 408, 425, 429 and 5xx other than 501 may pass; 501
+// and the other 4xx will not; everything else has worked. A certificate that does not verify will not do so the next
+// time; other errors are as policy.Classify says. It is a policy.Classifier, and safe with nil.
+func Classify(r *http.Response, err error) policy.Outcome {
+	if err != nil {
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			return policy.PermanentFailure
+		}
+		return policy.Classify(r, err)
+	}
+	if r == nil {
+		return policy.TransientFailure
+	}
+	switch code := r.StatusCode; {
+	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests:
+		return policy.TransientFailure
+	case code == http.StatusNotImplemented, code >= 400 && code < 500:
+		return policy.PermanentFailure
+	case code >= 500:
+		return policy.TransientFailure
+	default:
+		return policy.Success
+	}
+}
+
+// longestHint is where a Retry-After stops being a plan and becomes nonsense.
+const longestHint = 366 * 24 * time.Hour
+
+// Hint is how long a response asks to be left alone, by Retry-After: a number of seconds, or a date, which counts from
+// the response's own Date where it has one, so that clocks that differ do no harm. A date in the past is 0, and so is
+// what is malformed, negative, or more than a year away. With an error it is policy.HintOf(err). It is safe with nil.
+func Hint(r *http.Response, err error) time.Duration {
+	if r == nil {
+		return policy.HintOf(err)
+	}
+	value := strings.TrimSpace(r.Header.Get("Retry-After"))
+	if value == "" {
+		return policy.HintOf(err)
+	}
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+		if seconds < 0 || seconds > int64(longestHint/time.Second) {
+			return 0
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	until, parseErr := http.ParseTime(value)
+	if parseErr != nil {
+		return 0
+	}
+	now, parseErr := http.ParseTime(r.Header.Get("Date"))
+	if parseErr != nil {
+		now = clock.Time(clock.System, clock.System.Nanos())
+	}
+	if d := until.Sub(now); d > 0 && d <= longestHint {
+		return d
+	}
+	return 0
+}
+
+// mostDrained is how much of a body Discard reads: with no more than that left, a connection is worth keeping.
+const mostDrained = 64 << 10
+
+// Discard frees a response that nobody will see: it reads what is left of its body, up to 64 KiB, so that the
+// connection can be used again, and closes it. It is safe with nil, and with a response without a body.
+func Discard(r *http.Response) {
+	if r == nil || r.Body == nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, mostDrained)
+	_ = r.Body.Close()
+}
+
+// once returns ctx marked by policy.Once unless the request may be sent again.
+func once(ctx context.Context, r *http.Request) context.Context {
+	if rewindable(r) && idempotent(r) {
+		return ctx
+	}
+	return policy.Once(ctx)
+}
+
+func rewindable(r *http.Request) bool {
+	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
+}
+
+// idempotent reports whether sending r twice is as good as once: by its method (RFC 9110, section 9.2.2), or because a
+// key tells the server that it is the same request.
+func idempotent(r *http.Request) bool {
+	switch r.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return r.Header.Get("Idempotency-Key") != "" || r.Header.Get("X-Idempotency-Key") != ""
+}

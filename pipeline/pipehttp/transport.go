@@ -1,0 +1,126 @@
+package pipehttp
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/holdfast-go/holdfast/pipeline"
+	"github.com/holdfast-go/holdfast/policy"
+)
+
+// A Transport is an http.RoundTripper that sends every request through the pipeline of its host. The zero value works.
+//
+// An attempt is one round trip: the pipeline's contexts, an attempt's Timeout among them, bound the time until the
+// response's header is there. After that the body can be read until it is closed, or the request's own context ends;
+// reading it is outside the pipeline, so set http.Client.Timeout, or a deadline on the request, to bound that too.
+//
+// A body is sent again as the request's GetBody gives it; http.NewRequest sets it for the usual kinds. A request whose
+// body cannot be rewound, or whose method is not idempotent and that has no Idempotency-Key header, runs under
+// policy.Once: it is sent at most once. Responses that are not returned are drained, within bounds, and closed. With an
+// error there is no response. The request that RoundTrip is given is not changed.
+//
+// It is safe for concurrent use, and must not be copied after first use. Each attempt allocates a request and its
+// context.
+type Transport struct {
+	// Base makes the round trips; nil means http.DefaultTransport.
+	Base http.RoundTripper
+
+	// Pipeline makes the pipeline of a host, once for as long as it is remembered; nil means Default. A host is a
+	// request's URL.Host in lower case, without the port that its scheme implies.
+	Pipeline func(host string) pipeline.Pipeline[*http.Response]
+
+	// Hosts is how many are remembered at most; 0 means 1024. A host is not forgotten while a circuit of its pipeline
+	// is not closed, or a call is under way. Where there is no room a new host's pipeline serves a single call.
+	Hosts int
+
+	once  sync.Once // sets up hosts
+	hosts policy.Keyed[*host]
+}
+
+// A host is one that a Transport remembers.
+type host struct {
+	pipeline pipeline.Pipeline[*http.Response]
+	calls    atomic.Int64 // under way
+}
+
+// idle reports whether nothing is lost by forgetting the host.
+func (h *host) idle() bool {
+	if h.calls.Load() > 0 {
+		return false
+	}
+	for _, c := range h.pipeline.Circuits() {
+		if c.State() != policy.Closed {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	errNoURL      = errors.New("pipehttp: the request has no URL")
+	errNoResponse = errors.New("pipehttp: the pipeline returned neither a response nor an error")
+)
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	c := &call{base: t.base(), request: r}
+	defer c.closeBody()
+	if r.URL == nil {
+		return nil, errNoURL
+	}
+	h := t.host(r.URL)
+	h.calls.Add(1)
+	defer h.calls.Add(-1)
+	response, err := h.pipeline.Do(once(r.Context(), r), c.attempt)
+	if err != nil {
+		Discard(response)
+		return nil, err
+	}
+	if response == nil {
+		return nil, errNoResponse
+	}
+	return response, nil
+}
+
+func (t *Transport) base() http.RoundTripper {
+	if t.Base == nil {
+		return http.DefaultTransport
+	}
+	return t.Base
+}
+
+func (t *Transport) host(u *url.URL) *host {
+	t.once.Do(func() {
+		build := t.Pipeline
+		if build == nil {
+			build = Default
+		}
+		t.hosts.Max = t.Hosts
+		t.hosts.New = func(name string) *host { return &host{pipeline: build(name)} }
+		t.hosts.Idle = (*host).idle
+	})
+	return t.hosts.Get(hostOf(u))
+}
+
+// hostOf is a URL's host, the same for every way to write it.
+func hostOf(u *url.URL) string {
+	name := strings.ToLower(u.Host)
+	switch strings.ToLower(u.Scheme) {
+	case "http":
+		name = strings.TrimSuffix(name, ":80")
+	case "https":
+		name = strings.TrimSuffix(name, ":443")
+	}
+	return name
+}
+
+// CloseIdleConnections closes those of Base, if it can. http.Client's method of the same name calls it.
+func (t *Transport) CloseIdleConnections() {
+	if c, ok := t.base().(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
