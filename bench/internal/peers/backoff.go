@@ -30,8 +30,8 @@ func Backoff() load.Peer {
 		},
 		load.CaptureRetry: func(w load.Work) load.Op {
 			return func(ctx context.Context) (int, error) {
-				key := load.Key
-				return boRetry(ctx, func() (int, error) { return w.Fetch(ctx, key) })
+				fetch, key := w.Fetch, load.Key
+				return boRetry(ctx, func() (int, error) { return fetch(ctx, key) })
 			}
 		},
 		load.BlockRetry: func(w load.Work) load.Op {

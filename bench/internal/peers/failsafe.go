@@ -64,8 +64,8 @@ func fsExecution(w load.Work, policies ...failsafe.Policy[int]) load.Op {
 func fsCapture(w load.Work, policies ...failsafe.Policy[int]) load.Op {
 	executor := failsafe.With(policies...)
 	return func(ctx context.Context) (int, error) {
-		key := load.Key
-		return executor.WithContext(ctx).Get(func() (int, error) { return w.Fetch(ctx, key) })
+		fetch, key := w.Fetch, load.Key
+		return executor.WithContext(ctx).Get(func() (int, error) { return fetch(ctx, key) })
 	}
 }
 

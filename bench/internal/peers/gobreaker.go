@@ -20,8 +20,8 @@ func Gobreaker() load.Peer {
 			load.CaptureBreaker: func(w load.Work) load.Op {
 				cb := gobreaker.NewCircuitBreaker[int](gbConsecutive)
 				return func(ctx context.Context) (int, error) {
-					key := load.Key
-					return cb.Execute(func() (int, error) { return w.Fetch(ctx, key) })
+					fetch, key := w.Fetch, load.Key
+					return cb.Execute(func() (int, error) { return fetch(ctx, key) })
 				}
 			},
 			load.BlockBreaker: func(w load.Work) load.Op {

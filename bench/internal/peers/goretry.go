@@ -37,9 +37,9 @@ func GoRetry() load.Peer {
 		},
 		load.CaptureRetry: func(w load.Work) load.Op {
 			return func(ctx context.Context) (int, error) {
-				key := load.Key
+				fetch, key := w.Fetch, load.Key
 				return goretry.DoValue(ctx, grBackoff(), func(ctx context.Context) (int, error) {
-					v, err := w.Fetch(ctx, key)
+					v, err := fetch(ctx, key)
 					return v, goretry.RetryableError(err)
 				})
 			}

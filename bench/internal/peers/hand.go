@@ -66,22 +66,22 @@ func Hand() load.Peer {
 		},
 		load.CaptureRetry: func(w load.Work) load.Op {
 			return func(ctx context.Context) (int, error) {
-				key := load.Key
-				return hwRetry(ctx, func(ctx context.Context) (int, error) { return w.Fetch(ctx, key) })
+				fetch, key := w.Fetch, load.Key
+				return hwRetry(ctx, func(ctx context.Context) (int, error) { return fetch(ctx, key) })
 			}
 		},
 		load.CaptureBreaker: func(w load.Work) load.Op {
 			var b row
 			return func(ctx context.Context) (int, error) {
-				key := load.Key
-				return hwBreaker(ctx, &b, func(ctx context.Context) (int, error) { return w.Fetch(ctx, key) })
+				fetch, key := w.Fetch, load.Key
+				return hwBreaker(ctx, &b, func(ctx context.Context) (int, error) { return fetch(ctx, key) })
 			}
 		},
 		load.CaptureThree: func(w load.Work) load.Op {
 			var b row
 			return func(ctx context.Context) (int, error) {
-				key := load.Key
-				return hwProtected(ctx, &b, load.Guest, func(ctx context.Context) (int, error) { return w.Fetch(ctx, key) })
+				fetch, key := w.Fetch, load.Key
+				return hwProtected(ctx, &b, load.Guest, func(ctx context.Context) (int, error) { return fetch(ctx, key) })
 			}
 		},
 		load.BlockRetry: func(w load.Work) load.Op {

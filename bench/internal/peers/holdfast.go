@@ -74,8 +74,8 @@ func hfBlock(w load.Work, policies ...policy.Policy[load.Block]) load.Op {
 func hfCapture(w load.Work, policies ...policy.Policy[int]) load.Op {
 	p := pipeline.Wrap(policies...)
 	return func(ctx context.Context) (int, error) {
-		key := load.Key
-		return p.Do(ctx, func(ctx context.Context) (int, error) { return w.Fetch(ctx, key) })
+		fetch, key := w.Fetch, load.Key
+		return p.Do(ctx, func(ctx context.Context) (int, error) { return fetch(ctx, key) })
 	}
 }
 

@@ -27,8 +27,8 @@ func Resiliency() load.Peer {
 			load.CaptureRetry: func(w load.Work) load.Op {
 				r := rsRetrier()
 				return func(ctx context.Context) (v int, err error) {
-					key := load.Key
-					err = r.RunCtx(ctx, func(ctx context.Context) (err error) { v, err = w.Fetch(ctx, key); return err })
+					fetch, key := w.Fetch, load.Key
+					err = r.RunCtx(ctx, func(ctx context.Context) (err error) { v, err = fetch(ctx, key); return err })
 					return v, err
 				}
 			},
@@ -44,8 +44,8 @@ func Resiliency() load.Peer {
 			load.CaptureBreaker: func(w load.Work) load.Op {
 				b := rsCircuit()
 				return func(ctx context.Context) (v int, err error) {
-					key := load.Key
-					err = b.Run(func() (err error) { v, err = w.Fetch(ctx, key); return err })
+					fetch, key := w.Fetch, load.Key
+					err = b.Run(func() (err error) { v, err = fetch(ctx, key); return err })
 					return v, err
 				}
 			},
@@ -63,8 +63,8 @@ func Resiliency() load.Peer {
 			load.CaptureThree: func(w load.Work) load.Op {
 				r, b := rsRetrier(), rsCircuit()
 				return func(ctx context.Context) (v int, err error) {
-					key := load.Key
-					err = rsProtected(ctx, r, b, func(ctx context.Context) (err error) { v, err = w.Fetch(ctx, key); return err })
+					fetch, key := w.Fetch, load.Key
+					err = rsProtected(ctx, r, b, func(ctx context.Context) (err error) { v, err = fetch(ctx, key); return err })
 					if err != nil {
 						return load.Guest, nil
 					}

@@ -36,8 +36,8 @@ func RetryGo() load.Peer {
 			load.CaptureRetry: func(w load.Work) load.Op {
 				r := retrygo.NewWithData[int](rgOptions()...)
 				return func(ctx context.Context) (int, error) {
-					key := load.Key
-					return r.Do(func() (int, error) { return w.Fetch(ctx, key) })
+					fetch, key := w.Fetch, load.Key
+					return r.Do(func() (int, error) { return fetch(ctx, key) })
 				}
 			},
 			load.BlockRetry: func(w load.Work) load.Op {

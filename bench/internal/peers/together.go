@@ -28,8 +28,8 @@ func Together() load.Peer {
 			load.CaptureThree: func(w load.Work) load.Op {
 				cb := gobreaker.NewCircuitBreaker[int](gbConsecutive)
 				return func(ctx context.Context) (int, error) {
-					key := load.Key
-					return tgCall(ctx, cb, func() (int, error) { return w.Fetch(ctx, key) }, load.Guest)
+					fetch, key := w.Fetch, load.Key
+					return tgCall(ctx, cb, func() (int, error) { return fetch(ctx, key) }, load.Guest)
 				}
 			},
 			load.BlockThree: func(w load.Work) load.Op {

@@ -1,0 +1,75 @@
+package measure
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// A Series is what was measured of a case.
+type Series struct {
+	Case
+	Times         []float64 // nanoseconds a call, one for each round
+	Allocs, Bytes uint64    // of one call
+}
+
+// A Plan says how long to measure.
+type Plan struct {
+	Rounds   int
+	Slice    time.Duration                 // how long a case is measured in each round
+	Progress func(step, steps int, c Case) // told of each case of each round; nil for nobody
+}
+
+// Run measures cases in rounds: all of them once, then all of them again. Neighbours in the list are measured right
+// after one another; every other round runs backwards. It ends early, with the context's cause, if ctx ends.
+func (p Plan) Run(ctx context.Context, cases []Case) ([]Series, error) {
+	series := make([]Series, len(cases))
+	calls := make([]int, len(cases))
+	for i, c := range cases {
+		series[i] = Series{Case: c, Times: make([]float64, 0, p.Rounds)}
+		var err error
+		if series[i].Allocs, series[i].Bytes, err = c.Allocations(); err != nil {
+			return nil, err
+		}
+		if calls[i], err = c.calibrate(p.Slice); err != nil {
+			return nil, err
+		}
+	}
+	order := make([]int, len(cases))
+	for i := range order {
+		order[i] = i
+	}
+	for round := range p.Rounds {
+		for at, i := range order {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			if p.Progress != nil {
+				p.Progress(round*len(cases)+at, p.Rounds*len(cases), cases[i])
+			}
+			runtime.GC() // or one case would pay for another's garbage
+			_, t, err := cases[i].Time(calls[i])
+			if err != nil {
+				return nil, err
+			}
+			series[i].Times = append(series[i].Times, t)
+		}
+		slices.Reverse(order)
+	}
+	return series, nil
+}
+
+// calibrate is how many calls take about as long as slice.
+func (c Case) calibrate(slice time.Duration) (int, error) {
+	least := min(slice, time.Millisecond)
+	for n := c.Goroutines * 16; ; n *= 4 {
+		passed, _, err := c.Time(n)
+		if err != nil {
+			return 0, err
+		}
+		if passed >= least {
+			return max(c.Goroutines, int(float64(n)*float64(slice)/float64(passed))), nil
+		}
+	}
+}

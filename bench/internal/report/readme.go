@@ -1,0 +1,90 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-go/holdfast/bench/internal/load"
+)
+
+// The markers that a README's table stands between.
+const (
+	Start = "<!-- bench:start -->"
+	End   = "<!-- bench:end -->"
+)
+
+// readmeRows are the workloads that a README shows; the others are in Markdown.
+var readmeRows = []string{
+	load.Direct, load.Layers(8), load.Retry, load.Breaker, load.BreakerCount, load.BreakerTime, load.Fallback, load.Timeout,
+	load.TimeoutDone, load.Three, load.Four, load.Refusal, load.Failing, load.CaptureThree, load.BlockThree, load.Shared,
+}
+
+// Replace is readme with the table between its markers.
+func (r Results) Replace(readme string) (string, error) {
+	before, rest, ok := strings.Cut(readme, Start)
+	_, after, found := strings.Cut(rest, End)
+	if !ok || !found {
+		return "", errors.New("no place for the table: the file needs a line " + Start + " and, below it, " + End)
+	}
+	return before + Start + "\n" + r.Table() + End + after, nil
+}
+
+// Table is a row for each of the most telling workloads and a column for each library: nanoseconds and allocations of
+// a call. What is quickest, but for the limit, is bold.
+func (r Results) Table() string {
+	var b strings.Builder
+	b.WriteString("| ns · allocations, from one goroutine |")
+	for _, p := range r.Peers {
+		b.WriteString(" " + p.Name + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("--:|", len(r.Peers)) + "\n")
+	var notes noted
+	for _, name := range readmeRows {
+		row := r.Row(name)
+		if len(row.Cells) == 0 {
+			continue
+		}
+		best := row.best(r.Peers[1].Name)
+		fmt.Fprintf(&b, "| %s |", name)
+		for _, p := range r.Peers {
+			c, ok := row.Cell(p.Name)
+			if !ok {
+				b.WriteString(" |")
+				continue
+			}
+			text := fmt.Sprintf("%s · %d", strings.TrimSuffix(nanos(c.Alone().Nanos), " ns"), c.Allocs)
+			if c.Peer == best {
+				text = "**" + text + "**"
+			}
+			if ratio := c.Alone().Ratio; p.Name != r.Peers[0].Name && ratio >= 1.5 {
+				text += " (" + times(ratio) + ")"
+			}
+			b.WriteString(" " + text + notes.mark(c.Note) + " |")
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("\n" + r.header() + "\n")
+	if len(notes) > 0 {
+		b.WriteString("\n" + notes.text())
+	}
+	return b.String()
+}
+
+// best is the quickest library of the row.
+func (r Row) best(limit string) string {
+	cells := slices.DeleteFunc(slices.Clone(r.Cells), func(c Cell) bool { return c.Peer == limit })
+	if len(cells) == 0 {
+		return ""
+	}
+	return slices.MinFunc(cells, func(a, b Cell) int {
+		switch d := a.Alone().Nanos - b.Alone().Nanos; {
+		case d < 0:
+			return -1
+		case d > 0:
+			return 1
+		}
+		return 0
+	}).Peer
+}

@@ -1,0 +1,143 @@
+// Package report turns what was measured into tables and a chart.
+package report
+
+import (
+	"math"
+	"slices"
+
+	"github.com/holdfast-go/holdfast/bench/internal/load"
+	"github.com/holdfast-go/holdfast/bench/internal/measure"
+)
+
+// Results are a whole run. They encode to JSON.
+type Results struct {
+	Machine Machine  `json:"machine"`
+	Modules []Module `json:"modules"`
+	Rounds  int      `json:"rounds"`
+	Peers   []Column `json:"peers"` // in the order of the tables; the first is ours, the second the limit
+	Rows    []Row    `json:"rows"`
+}
+
+// A Column is a library.
+type Column struct {
+	Name    string   `json:"name"`
+	Modules []string `json:"modules"`
+}
+
+// A Row is a workload.
+type Row struct {
+	Workload string `json:"workload"`
+	Means    string `json:"means"`
+	Cells    []Cell `json:"cells"`
+}
+
+// A Cell is a workload as one library does it.
+type Cell struct {
+	Peer   string `json:"peer"`
+	Allocs uint64 `json:"allocs"`
+	Bytes  uint64 `json:"bytes"`
+	Times  []Time `json:"times"` // by the number of goroutines, ascending
+	Note   string `json:"note,omitempty"`
+}
+
+// A Time is how long one call takes on the processor it runs on.
+type Time struct {
+	Goroutines int     `json:"goroutines"`
+	Nanos      float64 `json:"nanos"`           // the median over the rounds
+	Spread     float64 `json:"spread"`          // ±, of the middle half of the rounds, as a share of Nanos
+	Ratio      float64 `json:"ratio,omitempty"` // to ours, the median over the rounds; 0 where ours does not have it
+}
+
+// Collect arranges series into rows.
+func Collect(series []measure.Series, workloads []load.Workload, peers []load.Peer) Results {
+	var r Results
+	for _, p := range peers {
+		r.Peers = append(r.Peers, Column{p.Name(), p.Modules()})
+	}
+	for _, s := range series {
+		r.Rounds = max(r.Rounds, len(s.Times))
+	}
+	for _, w := range workloads {
+		row := Row{Workload: w.Name, Means: w.Means}
+		for _, p := range peers {
+			if cell, ok := collect(series, w.Name, p, r.Peers[0].Name); ok {
+				row.Cells = append(row.Cells, cell)
+			}
+		}
+		if len(row.Cells) > 0 {
+			r.Rows = append(r.Rows, row)
+		}
+	}
+	return r
+}
+
+func collect(series []measure.Series, workload string, p load.Peer, ours string) (Cell, bool) {
+	cell := Cell{Peer: p.Name(), Note: p.Note(workload)}
+	for _, s := range series {
+		if s.Workload != workload || s.Peer != p.Name() {
+			continue
+		}
+		cell.Allocs, cell.Bytes = s.Allocs, s.Bytes
+		t := Time{Goroutines: s.Goroutines, Nanos: measure.Median(s.Times), Spread: measure.Spread(s.Times)}
+		base := slices.IndexFunc(series, func(o measure.Series) bool {
+			return o.Workload == workload && o.Peer == ours && o.Goroutines == s.Goroutines
+		})
+		if base >= 0 {
+			t.Ratio = measure.Median(measure.Ratios(s.Times, series[base].Times))
+		}
+		cell.Times = append(cell.Times, t)
+	}
+	return cell, len(cell.Times) > 0
+}
+
+// Row is the row of a workload, or an empty one.
+func (r Results) Row(workload string) Row {
+	for _, row := range r.Rows {
+		if row.Workload == workload {
+			return row
+		}
+	}
+	return Row{}
+}
+
+// Cell is the cell of a peer, and whether there is one.
+func (r Row) Cell(peer string) (Cell, bool) {
+	for _, c := range r.Cells {
+		if c.Peer == peer {
+			return c, true
+		}
+	}
+	return Cell{}, false
+}
+
+// Alone is the cell's time from one goroutine, or from as few as were measured.
+func (c Cell) Alone() Time {
+	if len(c.Times) == 0 {
+		return Time{Nanos: math.NaN()}
+	}
+	return c.Times[0]
+}
+
+// From is the cell's time from so many goroutines, and whether it was measured.
+func (c Cell) From(goroutines int) (Time, bool) {
+	for _, t := range c.Times {
+		if t.Goroutines == goroutines {
+			return t, true
+		}
+	}
+	return Time{}, false
+}
+
+// Goroutines are the numbers of goroutines that were measured, ascending.
+func (r Results) Goroutines() []int {
+	var all []int
+	for _, row := range r.Rows {
+		for _, c := range row.Cells {
+			for _, t := range c.Times {
+				all = append(all, t.Goroutines)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
