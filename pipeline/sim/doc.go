@@ -1,0 +1,2 @@
+// Package sim simulates pipelines in virtual time.
+package sim

@@ -1,0 +1,194 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/pipeline"
+	"github.com/holdfast-go/holdfast/policy"
+)
+
+// Run simulates s. It panics with what s.Validate returns, and where a policy is not on the run's clock.
+func Run(s Setup) Report {
+	if err := s.Validate(); err != nil {
+		panic(err)
+	}
+	w := &world{setup: s, clock: clock.NewVirtual()}
+	w.clock.Shuffle(scramble(s.Seed))
+	w.start = w.clock.Nanos()
+	w.server = &server{Server: s.Server, world: w, rand: stream(s.Seed, 1)}
+	w.schedule = schedule{Arrivals: s.Arrivals, phases: s.Phases, length: s.Length, rand: stream(s.Seed, 2)}
+	w.record = newRecord(w)
+	for i := range max(1, s.Clients) {
+		w.clients = append(w.clients, w.newClient(i))
+	}
+	if s.Length > 0 {
+		w.clock.AfterFunc(s.Length, func() {
+			w.over = true
+			w.record.close()
+		})
+	}
+	w.record.tick()
+	w.clock.Go(w.work)
+	w.clock.Run()
+	if s.Length == 0 {
+		w.record.close()
+	}
+	return w.record.report()
+}
+
+// A world is one run. Everything in it happens on one goroutine at a time.
+type world struct {
+	setup    Setup
+	clock    *clock.Virtual
+	start    int64
+	schedule schedule
+	server   *server
+	clients  []*client
+	record   *record
+	arrivals int // requests so far, those included that a worker waits for
+	idle     int // workers that wait for the arrival of a request
+	over     bool
+}
+
+func (w *world) nanos() int64                             { return w.clock.Nanos() }
+func (w *world) since(nanos int64) time.Duration          { return time.Duration(nanos - w.start) }
+func (w *world) now() time.Duration                       { return w.since(w.nanos()) }
+func (w *world) until(at time.Duration) (d time.Duration) { return at - w.now() }
+
+// A client is a process of the fleet.
+type client struct {
+	pipeline pipeline.Pipeline[struct{}]
+	call     policy.Func[struct{}]
+}
+
+func (w *world) newClient(number int) *client {
+	env := Env{Clock: w.clock, Rand: stream(w.setup.Seed, uint64(3+number)), Client: number, world: w}
+	c := &client{}
+	if w.setup.Build != nil {
+		c.pipeline = w.setup.Build(env)
+	}
+	if err := pipeline.Check[struct{}](onClock{w.clock}, c.pipeline); err != nil {
+		panic(fmt.Errorf("sim: Setup.Build for client %d: %w", number, err))
+	}
+	for _, circuit := range c.pipeline.Circuits() {
+		w.record.watch(number, circuit)
+	}
+	call := w.setup.Call
+	if call == nil {
+		call = func(ctx context.Context, env Env) error { return env.Serve(ctx) }
+	}
+	c.call = func(ctx context.Context) (struct{}, error) {
+		w.record.called()
+		err := call(ctx, env)
+		if r := requestOf(ctx); r != nil && err == nil {
+			r.served = true
+		}
+		return struct{}{}, err
+	}
+	return c
+}
+
+// work waits for the next request that nobody waits for yet, runs it, and so on. Whoever starts a request sees to it
+// that somebody waits for the one after; so there are as many workers as there are requests under way at most, and
+// none is ever woken for nothing.
+func (w *world) work() {
+	for {
+		at, ok := w.schedule.next()
+		if !ok {
+			return
+		}
+		c := w.clients[w.arrivals%len(w.clients)]
+		w.arrivals++
+		w.idle++
+		_ = w.clock.Sleep(context.Background(), w.until(at))
+		w.idle--
+		if w.idle == 0 {
+			w.clock.Go(w.work)
+		}
+		w.run(c)
+	}
+}
+
+func (w *world) run(c *client) {
+	r := &request{Context: context.Background(), world: w}
+	begun := w.record.arrived()
+	_, err := c.pipeline.Do(r, c.call)
+	w.record.ended(begun, outcomeOf(r, err))
+}
+
+// A request is the context that a client calls its pipeline with. It ends with the run, but nobody can wait for that:
+// Err says so, and Done is nil, which keeps waiting cheap.
+type request struct {
+	context.Context
+	world   *world
+	watched bool // somebody asked for Done, as whoever derives a context that can be cancelled has to
+	served  bool // the server answered a call of it
+}
+
+type requestKey struct{}
+
+// requestOf is the request that ctx derives from, or nil.
+func requestOf(ctx context.Context) *request {
+	r, _ := ctx.Value(requestKey{}).(*request)
+	return r
+}
+
+func (r *request) Done() <-chan struct{} {
+	r.watched = true
+	return nil
+}
+
+func (r *request) Err() error {
+	if r.world.over {
+		return context.Canceled
+	}
+	return nil
+}
+
+func (r *request) Value(key any) any {
+	if _, ok := key.(requestKey); ok {
+		return r
+	}
+	return nil
+}
+
+// sleep is clock.Sleep for a context derived from a request's. Where nothing but a deadline can end it, because none
+// of those in between has asked for Done, it needs no timer for that.
+func (w *world) sleep(ctx context.Context, d time.Duration) error {
+	if r := requestOf(ctx); r == nil || r.watched {
+		return w.clock.Sleep(ctx, d)
+	}
+	left, limited := clock.Remaining(ctx, w.clock)
+	if !limited || d <= left {
+		return w.clock.Sleep(context.Background(), d)
+	}
+	_ = w.clock.Sleep(context.Background(), left)
+	return w.clock.Sleep(ctx, d-left) // ctx has ended
+}
+
+// An outcome is how a request ended.
+type outcome uint8
+
+const (
+	succeeded outcome = iota // a call of it was answered
+	fellBack                 // it got an answer, but from no call
+	refused                  // by one of its policies
+	failed
+)
+
+func outcomeOf(r *request, err error) outcome {
+	if err == nil && r.served {
+		return succeeded
+	}
+	if err == nil {
+		return fellBack
+	}
+	if _, ok := errors.AsType[*policy.Rejection](err); ok {
+		return refused
+	}
+	return failed
+}
