@@ -2,6 +2,7 @@ package clock
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -57,11 +58,14 @@ type deadlineKey struct{}
 type Deadline struct {
 	parent context.Context
 	clock  Clock
-	nanos  int64 // on clock, when this deadline comes
+	nanos  int64 // on clock, when this deadline comes; never if the parent's does not come later
 	ends   int64 // on clock, when this deadline or the parent's comes
 	cause  error
 	state  atomic.Pointer[armed] // nil until armed or cancelled; never changes after
 }
+
+// never is a time that does not come.
+const never = math.MaxInt64
 
 // armed is the context that a Deadline hands its questions on to once somebody waits.
 type armed struct {
@@ -85,8 +89,8 @@ func (d *Deadline) Begin(parent context.Context, c Clock, limit time.Duration, c
 	d.parent, d.clock, d.cause = parent, c, cause
 	d.nanos = After(c.Nanos(), limit)
 	d.ends = d.nanos
-	if at, ok := deadlineOn(parent, c); ok {
-		d.ends = min(d.ends, at)
+	if at, ok := deadlineOn(parent, c); ok && at <= d.nanos {
+		d.ends, d.nanos = at, never // the parent will have ended it by then
 	}
 }
 

@@ -157,6 +157,9 @@ func (p *process) wake() {
 // afterEnd calls f when ctx ends, at once where ctx is on this clock. Any other context is looked at after everything
 // that happens: by a goroutine, as context.AfterFunc does, f would come at a time nobody can foresee.
 func (v *Virtual) afterEnd(ctx context.Context, f func()) (stop func() bool) {
+	if own, ok := ctx.(*Deadline); ok && own.clock == Clock(v) {
+		return own.AfterFunc(f)
+	}
 	done := ctx.Done()
 	if done == nil {
 		return func() bool { return false }

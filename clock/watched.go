@@ -14,17 +14,18 @@ import (
 // this one for one of its own, because Value answers its key only once there is a cause to tell.
 type watched struct {
 	parent context.Context
-	done   chan struct{}
 
 	mu      sync.Mutex // guards the fields below
 	err     error
-	cause   context.Context // carries the cause where context.Cause looks for it; nil until ended
-	waiting list.List       // of func(): what AfterFunc put off, in order
-	release []func()        // what to undo at the end: the timer, the watch over the parent
+	cause   error
+	done    chan struct{} // nil until somebody asks for it
+	waiting list.List     // of func(): what AfterFunc put off, in order
+	timer   Timer         // to be stopped at the end; nil for none
+	forget  func() bool   // ends the watch over the parent; nil for none
 }
 
 func watch(parent context.Context, d *Deadline) *watched {
-	w := &watched{parent: parent, done: make(chan struct{})}
+	w := &watched{parent: parent}
 	if parent.Err() != nil {
 		w.parentEnded()
 		return w
@@ -34,17 +35,37 @@ func watch(parent context.Context, d *Deadline) *watched {
 		w.end(context.DeadlineExceeded, d.cause)
 		return w
 	}
+	var forget func() bool
 	if parent.Done() != nil {
-		stop := afterFunc(parent, d.clock, w.parentEnded)
-		w.onEnd(func() { stop() })
+		forget = afterFunc(parent, d.clock, w.parentEnded)
 	}
-	timer := d.clock.AfterFunc(left, func() {
-		if !w.checkParent() {
-			w.end(context.DeadlineExceeded, d.cause)
-		}
-	})
-	w.onEnd(func() { timer.Stop() })
+	var timer Timer
+	if d.nanos != never {
+		timer = d.clock.AfterFunc(left, func() {
+			if !w.checkParent() {
+				w.end(context.DeadlineExceeded, d.cause)
+			}
+		})
+	}
+	w.mu.Lock()
+	over := w.err != nil
+	if !over {
+		w.timer, w.forget = timer, forget
+	}
+	w.mu.Unlock()
+	if over {
+		release(timer, forget)
+	}
 	return w
+}
+
+func release(timer Timer, forget func() bool) {
+	if timer != nil {
+		timer.Stop()
+	}
+	if forget != nil {
+		forget()
+	}
 }
 
 // afterFunc is context.AfterFunc without a goroutine where the context, or the clock, can do without.
@@ -71,43 +92,23 @@ func (w *watched) checkParent() bool {
 
 func (w *watched) cancel() { w.end(context.Canceled, context.Canceled) }
 
-// onEnd calls f when the context ends, or now.
-func (w *watched) onEnd(f func()) {
-	w.mu.Lock()
-	over := w.err != nil
-	if !over {
-		w.release = append(w.release, f)
-	}
-	w.mu.Unlock()
-	if over {
-		f()
-	}
-}
-
 func (w *watched) end(err, cause error) {
-	carrier, cancel := context.WithCancelCause(context.Background())
-	cancel(cause)
-
 	w.mu.Lock()
 	if w.err != nil {
 		w.mu.Unlock()
 		return
 	}
-	w.err, w.cause = err, carrier
-	close(w.done)
-	release, waiting := w.release, make([]func(), 0, w.waiting.Len())
-	for e := w.waiting.Front(); e != nil; e = e.Next() {
-		waiting = append(waiting, e.Value.(func()))
+	w.err, w.cause = err, cause
+	if w.done != nil {
+		close(w.done)
 	}
-	w.release = nil
-	w.waiting.Init()
+	timer, forget := w.timer, w.forget
+	w.timer, w.forget = nil, nil
 	w.mu.Unlock()
 
-	for _, f := range release {
-		f()
-	}
-	for _, f := range waiting {
-		f()
+	release(timer, forget)
+	for e := w.waiting.Front(); e != nil; e = e.Next() { // nobody adds or removes any more
+		e.Value.(func())()
 	}
 }
 
@@ -124,14 +125,28 @@ func (w *watched) AfterFunc(f func()) (stop func() bool) {
 	return func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		if w.err != nil {
+			return false
+		}
 		before := w.waiting.Len()
-		w.waiting.Remove(e) // does nothing once the list was emptied
+		w.waiting.Remove(e)
 		return w.waiting.Len() < before
 	}
 }
 
 func (w *watched) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (w *watched) Done() <-chan struct{}       { return w.done }
+
+func (w *watched) Done() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.done == nil {
+		w.done = make(chan struct{})
+		if w.err != nil {
+			close(w.done)
+		}
+	}
+	return w.done
+}
 
 func (w *watched) Err() error {
 	w.checkParent()
@@ -140,6 +155,7 @@ func (w *watched) Err() error {
 	return w.err
 }
 
+// Value answers package context's own key with a context that carries the cause, and that only once there is one.
 func (w *watched) Value(key any) any {
 	w.mu.Lock()
 	cause := w.cause
@@ -147,5 +163,7 @@ func (w *watched) Value(key any) any {
 	if cause == nil {
 		return nil
 	}
-	return cause.Value(key)
+	carrier, cancel := context.WithCancelCause(context.Background())
+	cancel(cause)
+	return carrier.Value(key)
 }
