@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -81,16 +82,26 @@ func TestFailuresAtOnceOpenTheCircuitOnce(t *testing.T) {
 	}
 }
 
-// Scenario 11: of several goroutines that settle one permit, one does.
-func TestOnlyOneOfSeveralGoroutinesSettlesAPermit(t *testing.T) {
-	c, _ := onVirtual(&policy.Circuit{Trip: policy.Consecutive(1000)})
-	for range 100 {
-		permit := begin(t, c)
-		var crowd sync.WaitGroup
-		for range 4 {
-			crowd.Go(func() { permit.Done(policy.TransientFailure) })
-		}
-		crowd.Wait()
+// Scenario 11: of two goroutines that settle one permit at the same time, one does.
+func TestOnlyOneOfTwoGoroutinesSettlesAPermit(t *testing.T) {
+	const rounds = 20_000
+	c, _ := onVirtual(&policy.Circuit{Trip: policy.Consecutive(1e9)})
+	permits := make([]*policy.Permit, rounds)
+	for i := range permits {
+		permits[i] = begin(t, c)
 	}
-	require.Equal(t, 100, c.Snapshot().Failures)
+	var at [2]atomic.Int64 // they go side by side, the one ahead of the other by all kinds of distances
+	together(2, func(worker int) {
+		for i, permit := range permits {
+			at[worker].Store(int64(i))
+			for patience := 2000; patience > 0 && at[1-worker].Load() < int64(i); patience-- {
+				runtime.KeepAlive(permit)
+			}
+			for range worker * (i % 200) {
+				runtime.KeepAlive(permit)
+			}
+			permit.Done(policy.TransientFailure)
+		}
+	})
+	require.Equal(t, rounds, c.Snapshot().Failures)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-go/holdfast/clock"
 	"github.com/holdfast-go/holdfast/policy"
 )
 
@@ -88,6 +89,52 @@ func TestResetOfAClosedCircuitForgetsTheCallsUnderWay(t *testing.T) {
 	require.Zero(t, changes)
 }
 
+// A meddler is a clock that does something else the next time it is read.
+type meddler struct {
+	*clock.Virtual
+	meddle func()
+}
+
+func (m *meddler) Nanos() int64 {
+	if meddle := m.meddle; meddle != nil {
+		m.meddle = nil
+		meddle()
+	}
+	return m.Virtual.Nanos()
+}
+
+// Scenario 7: a result that becomes stale just while its time is read changes nothing.
+func TestAResultThatBecomesStaleOnItsWayChangesNothing(t *testing.T) {
+	for _, late := range []policy.Outcome{policy.Success, policy.TransientFailure} {
+		m := &meddler{Virtual: clock.NewVirtual()}
+		c := &policy.Circuit{Clock: m, Trip: policy.FailureCount{Ratio: 1, Last: 2}}
+		call := begin(t, c)
+		m.meddle = c.Reset
+		call.Done(late)
+		require.Equal(t, policy.Snapshot{Generation: 2}, c.Snapshot())
+
+		call = begin(t, c)
+		m.meddle = func() {
+			report(t, c, policy.TransientFailure)
+			report(t, c, policy.TransientFailure)
+		}
+		call.Done(late)
+		require.Equal(t, policy.Open, c.State())
+	}
+}
+
+// Scenario 8: of two calls at the end of the cooldown, the one that reads the time first but comes second is refused.
+func TestACallThatComesSecondAfterTheCooldownIsRefused(t *testing.T) {
+	m := &meddler{Virtual: clock.NewVirtual()}
+	c := &policy.Circuit{Clock: m, Trip: policy.Consecutive(1), Cooldown: policy.Constant(time.Second)}
+	report(t, c, policy.TransientFailure)
+	m.Advance(time.Second)
+	m.meddle = func() { begin(t, c) }
+	_, err := c.Acquire()
+	require.ErrorIs(t, err, policy.ErrOpen)
+	requireFull(t, c, 1)
+}
+
 // Scenario 12: an isolated circuit admits nothing, not even a probe, however long ago its cooldown ended.
 func TestAnIsolatedCircuitAdmitsNothing(t *testing.T) {
 	c, v := cooledDown(t, &policy.Circuit{Name: "users"})
@@ -123,6 +170,18 @@ func TestABypassedCircuitAdmitsAndCountsEverything(t *testing.T) {
 			require.Equal(t, policy.Snapshot{State: policy.Bypassed, Generation: 3, Calls: 7, Failures: 7}, c.Snapshot())
 		})
 	}
+}
+
+// Scenario 12: a call that has found the cooldown over, but comes second after Isolate, is refused.
+func TestACallThatComesSecondAfterIsolateIsRefused(t *testing.T) {
+	m := &meddler{Virtual: clock.NewVirtual()}
+	c := &policy.Circuit{Clock: m, Trip: policy.Consecutive(1), Cooldown: policy.Constant(time.Second)}
+	report(t, c, policy.TransientFailure)
+	m.Advance(time.Second)
+	m.meddle = c.Isolate
+	_, err := c.Acquire()
+	require.ErrorIs(t, err, policy.ErrIsolated)
+	require.Equal(t, policy.Isolated, c.State())
 }
 
 // Scenario 12: when an override is taken back nothing springs back: the circuit is closed, and has counted nothing.

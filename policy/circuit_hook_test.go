@@ -148,7 +148,6 @@ func TestASlowHookHoldsUpNobodyElse(t *testing.T) {
 		c.Reset()
 		report(t, c, policy.Success)
 		require.Zero(t, time.Since(began), "of the bubble's time")
-		require.Empty(t, heard)
 		slow.Wait()
 		require.Equal(t, []policy.State{policy.Open, policy.HalfOpen, policy.Isolated, policy.Closed}, heard)
 		require.Equal(t, 4*time.Hour-time.Minute, time.Since(began))

@@ -19,35 +19,42 @@ func bucketOf(t, length int64) int64 {
 // Scenario 18: times and windows at the ends of their ranges find their bucket, and its end is the first time that is
 // not in it.
 func TestWindowPropertyEveryTimeIsInItsBucket(t *testing.T) {
-	extremes := rapid.SampledFrom([]int64{1, 2, 9, 10, 11, 99, math.MaxInt64, math.MaxInt64 - 1, math.MaxInt64 / 2, math.MaxInt64 / 10, 1 << 62})
-	lengths := rapid.OneOf(extremes, rapid.Int64Range(1, math.MaxInt64), rapid.Int64Range(1, 1000))
-	times := rapid.OneOf(extremes, rapid.Int64Range(0, math.MaxInt64), rapid.Int64Range(0, 1000))
+	extremes := []int64{1, 2, 9, 10, 11, 99, 1 << 62, math.MaxInt64 / 10, math.MaxInt64 / 2, math.MaxInt64 - 1, math.MaxInt64}
+	for _, length := range extremes {
+		for _, at := range append(extremes, 0) {
+			requireBucket(t, length, at)
+		}
+	}
+	numbers := rapid.OneOf(rapid.Int64Range(0, 1000), rapid.Int64Range(0, math.MaxInt64))
 	rapid.Check(t, func(t *rapid.T) {
-		w := &window{length: lengths.Draw(t, "length")}
-		at := times.Draw(t, "at")
-		turn, slot := w.bucket(at)
-		if slot < 0 || slot >= steps || turn != at/w.length {
-			t.Fatalf("turn %d, slot %d", turn, slot)
-		}
-		if w.length >= steps || at <= math.MaxInt64/steps { // else the number of the bucket has no room
-			if got, want := turn*steps+int64(slot), bucketOf(at, w.length); got != want {
-				t.Fatalf("bucket %d; want %d", got, want)
-			}
-		}
-		end := w.bucketEnd(turn, slot)
-		if end == math.MaxInt64 {
-			return // held at the end of time
-		}
-		if end <= at {
-			t.Fatalf("over at %d", end)
-		}
-		if lastTurn, lastSlot := w.bucket(end - 1); lastTurn != turn || lastSlot != slot {
-			t.Fatalf("%d is in turn %d, slot %d", end-1, lastTurn, lastSlot)
-		}
-		if nextTurn, nextSlot := w.bucket(end); nextTurn == turn && nextSlot == slot {
-			t.Fatalf("%d is still in it", end)
-		}
+		requireBucket(t, max(1, numbers.Draw(t, "length")), numbers.Draw(t, "at"))
 	})
+}
+
+func requireBucket(t rapid.TB, length, at int64) {
+	w := &window{length: length}
+	turn, slot := w.bucket(at)
+	if slot < 0 || slot >= steps || turn != at/length {
+		t.Fatalf("%d of %d: turn %d, slot %d", at, length, turn, slot)
+	}
+	if length >= steps || at <= math.MaxInt64/steps { // else the number of the bucket has no room
+		if got, want := turn*steps+int64(slot), bucketOf(at, length); got != want {
+			t.Fatalf("%d of %d: bucket %d; want %d", at, length, got, want)
+		}
+	}
+	end := w.bucketEnd(turn, slot)
+	if end == math.MaxInt64 {
+		return // held at the end of time
+	}
+	if end <= at {
+		t.Fatalf("%d of %d: over at %d", at, length, end)
+	}
+	if lastTurn, lastSlot := w.bucket(end - 1); lastTurn != turn || lastSlot != slot {
+		t.Fatalf("%d of %d: %d is in turn %d, slot %d", at, length, end-1, lastTurn, lastSlot)
+	}
+	if nextTurn, nextSlot := w.bucket(end); nextTurn == turn && nextSlot == slot {
+		t.Fatalf("%d of %d: %d is still in it", at, length, end)
+	}
 }
 
 // Scenarios 15 and 18: after an idle time of up to 290 years, a window of any length counts what is young enough.
@@ -118,14 +125,4 @@ func TestCountersGoBeyondThirtyTwoBits(t *testing.T) {
 	require.Equal(t, uint64(1<<32), w.calls[0].Load()&(1<<countBits-1))
 	require.Zero(t, w.calls[0].Load()>>countBits, "the turn")
 	require.False(t, w.quick(100), "the next bucket")
-}
-
-// Ratios are exact beyond the range of 64 bits, too.
-func TestASharesProductsDoNotWrapRound(t *testing.T) {
-	s := shareOf(0.9999999999999999, 1)
-	require.True(t, s.reached(math.MaxInt, math.MaxInt))
-	require.False(t, s.reached(math.MaxInt32, math.MaxInt32-1))
-	tiny := shareOf(math.SmallestNonzeroFloat64, 1)
-	require.False(t, tiny.reached(math.MaxInt, 0))
-	require.True(t, tiny.reached(math.MaxInt32, 1))
 }
