@@ -84,7 +84,7 @@ func TestFailuresAtOnceOpenTheCircuitOnce(t *testing.T) {
 
 // Scenario 11: of two goroutines that settle one permit at the same time, one does.
 func TestOnlyOneOfTwoGoroutinesSettlesAPermit(t *testing.T) {
-	const rounds = 20_000
+	const rounds = 10_000
 	c, _ := onVirtual(&policy.Circuit{Trip: policy.Consecutive(1e9)})
 	permits := make([]*policy.Permit, rounds)
 	for i := range permits {
@@ -94,7 +94,7 @@ func TestOnlyOneOfTwoGoroutinesSettlesAPermit(t *testing.T) {
 	together(2, func(worker int) {
 		for i, permit := range permits {
 			at[worker].Store(int64(i))
-			for patience := 2000; patience > 0 && at[1-worker].Load() < int64(i); patience-- {
+			for patience := 300; patience > 0 && at[1-worker].Load() < int64(i); patience-- {
 				runtime.KeepAlive(permit)
 			}
 			for range worker * (i % 200) {

@@ -67,6 +67,7 @@ func (m *machine) run(t *rapid.T) {
 		"done":      m.Done,
 		"call":      m.Call,
 		"call more": m.Call,
+		"done more": m.Done,
 		"burst":     m.Burst,
 		"state":     m.State,
 		"force":     m.Force,
