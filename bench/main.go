@@ -92,12 +92,13 @@ func compare(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if o.rounds < 1 {
 		return fmt.Errorf("-rounds is %d; want 1 or more", o.rounds)
 	}
-	plan := measure.Plan{Rounds: o.rounds, Slice: slice(o.budget, len(cases), o.rounds), Progress: progress(stderr)}
+	show, done := progress(stderr)
+	plan := measure.Plan{Rounds: o.rounds, Slice: slice(o.budget, len(cases), o.rounds), Progress: show}
 	series, err := plan.Run(ctx, cases)
+	done()
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprint(stderr, "\r\033[K")
 	results := report.Collect(series, load.All(), peers.All())
 	results.Machine, results.Modules = report.ThisMachine(), report.Versions(results.Peers)
 	_, _ = fmt.Fprint(stdout, results.Text())
@@ -121,17 +122,4 @@ func numbers(list string) ([]int, error) {
 		all = append(all, n)
 	}
 	return all, nil
-}
-
-// progress shows how far a run is, and about how long it will take.
-func progress(w io.Writer) func(step, steps int, c measure.Case) {
-	start := time.Now()
-	return func(step, steps int, c measure.Case) {
-		left := "…"
-		if step > 0 {
-			d := time.Since(start) / time.Duration(step) * time.Duration(steps-step)
-			left = d.Round(time.Second).String() + " left"
-		}
-		_, _ = fmt.Fprintf(w, "\r\033[K%3d %%  %s  %v", 100*step/steps, left, c)
-	}
 }

@@ -49,11 +49,14 @@ func (p Plan) Run(ctx context.Context, cases []Case) ([]Series, error) {
 				p.Progress(round*len(cases)+at, p.Rounds*len(cases), cases[i])
 			}
 			runtime.GC() // or one case would pay for another's garbage
-			_, t, err := cases[i].Time(calls[i])
+			passed, t, err := cases[i].Time(calls[i])
 			if err != nil {
 				return nil, err
 			}
 			series[i].Times = append(series[i].Times, t)
+			if passed > p.Slice { // a busy machine must not make the run longer
+				calls[i] = max(cases[i].Goroutines, int(float64(calls[i])*float64(p.Slice)/float64(passed)))
+			}
 		}
 		slices.Reverse(order)
 	}

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,12 +34,12 @@ var panels = []struct{ workload, title string }{
 const style = `<style>
 text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #3c4654 }
 .paper { fill: #ffffff } .title { font-size: 24px; font-weight: 700; fill: #10151c } .head { font-size: 15px; font-weight: 600; fill: #10151c }
-.small { font-size: 12px; fill: #6b7684 } .ours { font-weight: 700; fill: #0b6e4f } .value { font-variant-numeric: tabular-nums }
+.small { font-size: 12px; fill: #6b7684 } .name.mine { font-weight: 700; fill: #0b6e4f } .name.limit { fill: #6b7684 } .value { font-variant-numeric: tabular-nums }
 .bar { fill: #b9c2cd } .bar.mine { fill: #12a150 } .bar.limit { fill: #e3e7ec }
 .line { fill: none; stroke: #b9c2cd; stroke-width: 2.5 } .line.mine { stroke: #12a150; stroke-width: 3.5 } .line.limit { stroke: #b9c2cd; stroke-dasharray: 3 4 }
 .axis { stroke: #dde2e8; stroke-width: 1 }
 @media (prefers-color-scheme: dark) {
-text { fill: #b6c0cc } .paper { fill: #0d1117 } .title, .head { fill: #f0f4f8 } .small { fill: #8b96a3 } .ours { fill: #4ade80 }
+text { fill: #b6c0cc } .paper { fill: #0d1117 } .title, .head { fill: #f0f4f8 } .small { fill: #8b96a3 } .name.mine { fill: #4ade80 } .name.limit { fill: #8b96a3 }
 .bar { fill: #4a5563 } .bar.mine { fill: #22c55e } .bar.limit { fill: #2a323c }
 .line { stroke: #5a6675 } .line.mine { stroke: #22c55e } .line.limit { stroke: #5a6675 } .axis { stroke: #2a323c }
 }
@@ -50,7 +52,8 @@ func (r Results) Chart() string {
 	y := margin + 22
 	c.text("title", margin, y, "start", "What protecting one call costs")
 	y += 24
-	c.text("small", margin, y, "start", "Time and heap allocations a call adds up to, around a func that costs "+nanos(r.direct())+". Shorter is better; every panel is linear, from 0.")
+	c.text("small", margin, y, "start", "Time and heap allocations of one call, of which the func itself takes "+nanos(r.direct())+
+		". Shorter is better. × is by Holdfast's.")
 	y += gap
 	y = c.bars(r, margin, y, width-2*margin, load.Three, "Fallback ∘ retry ∘ circuit breaker, on success")
 	half := (width - 2*margin - gap) / 2
@@ -60,7 +63,11 @@ func (r Results) Chart() string {
 		y = max(left, right)
 	}
 	y = c.scaling(r, y)
-	c.text("small", margin, y, "start", r.Machine.String())
+	for i, note := range c.notes {
+		c.text("small", margin, y, "start", marks[i]+" "+upper(note)+".")
+		y += 18
+	}
+	c.text("small", margin, y+8, "start", r.Machine.String())
 	y += margin
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="What protecting one call costs, by library">
 %s<rect class="paper" width="%d" height="%d"/>
@@ -77,7 +84,21 @@ func (r Results) direct() float64 {
 }
 
 // A canvas is the inside of an SVG picture.
-type canvas struct{ strings.Builder }
+type canvas struct {
+	strings.Builder
+	notes noted
+}
+
+// class is the style of what belongs to a peer.
+func (r Results) class(kind, peer string) string {
+	switch peer {
+	case r.Peers[0].Name:
+		return kind + " mine"
+	case r.Peers[1].Name:
+		return kind + " limit"
+	}
+	return kind
+}
 
 func (c *canvas) text(class string, x, y int, anchor, s string) {
 	fmt.Fprintf(c, `<text class="%s" x="%d" y="%d" text-anchor="%s">%s</text>`+"\n", class, x, y, anchor, html.EscapeString(s))
@@ -97,17 +118,14 @@ func (c *canvas) bars(r Results, x, y, w int, workload, title string) int {
 	}
 	const labels = 150
 	space := float64(w - labels - valueArea)
-	for _, cell := range row.Cells {
-		text, bar := "", "bar"
-		switch cell.Peer {
-		case r.Peers[0].Name:
-			text, bar = "ours", "bar mine"
-		case r.Peers[1].Name:
-			text, bar = "small", "bar limit"
-		}
+	cells := slices.SortedStableFunc(slices.Values(row.Cells), func(a, b Cell) int {
+		return cmp.Compare(a.Alone().Nanos, b.Alone().Nanos)
+	})
+	for _, cell := range cells {
+		text, bar := r.class("name", cell.Peer), r.class("bar", cell.Peer)
 		t := cell.Alone()
 		length := max(2, int(space*t.Nanos/longest))
-		c.text(text, x+labels-10, y+barHeight-2, "end", cell.Peer)
+		c.text(text, x+labels-10, y+barHeight-2, "end", cell.Peer+c.notes.mark(cell.Note))
 		fmt.Fprintf(c, `<rect class="%s" x="%d" y="%d" width="%d" height="%d" rx="2"/>`+"\n", bar, x+labels, y, length, barHeight)
 		value := nanos(t.Nanos) + ", " + allocations(cell.Allocs)
 		if t.Ratio >= 1.5 {

@@ -24,7 +24,7 @@ func nanos(ns float64) string {
 // times is a ratio to ours.
 func times(ratio float64) string {
 	switch {
-	case ratio == 0:
+	case ratio == 0 || math.IsNaN(ratio):
 		return "–"
 	case ratio < 9.95:
 		return fmt.Sprintf("%.1f×", ratio)

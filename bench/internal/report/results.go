@@ -46,6 +46,10 @@ type Time struct {
 	Nanos      float64 `json:"nanos"`           // the median over the rounds
 	Spread     float64 `json:"spread"`          // ±, of the middle half of the rounds, as a share of Nanos
 	Ratio      float64 `json:"ratio,omitempty"` // to ours, the median over the rounds; 0 where ours does not have it
+
+	// Loss is the time by that from the fewest goroutines, corrected by the same of a direct call: what a machine that is
+	// shared, or whose cores are, takes from all alike does not count. 1 is no loss.
+	Loss float64 `json:"loss,omitempty"`
 }
 
 // Collect arranges series into rows.
@@ -73,21 +77,43 @@ func Collect(series []measure.Series, workloads []load.Workload, peers []load.Pe
 
 func collect(series []measure.Series, workload string, p load.Peer, ours string) (Cell, bool) {
 	cell := Cell{Peer: p.Name(), Note: p.Note(workload)}
+	var alone measure.Series
 	for _, s := range series {
 		if s.Workload != workload || s.Peer != p.Name() {
 			continue
 		}
+		if len(cell.Times) == 0 {
+			alone = s
+		}
 		cell.Allocs, cell.Bytes = s.Allocs, s.Bytes
 		t := Time{Goroutines: s.Goroutines, Nanos: measure.Median(s.Times), Spread: measure.Spread(s.Times)}
-		base := slices.IndexFunc(series, func(o measure.Series) bool {
-			return o.Workload == workload && o.Peer == ours && o.Goroutines == s.Goroutines
-		})
-		if base >= 0 {
-			t.Ratio = measure.Median(measure.Ratios(s.Times, series[base].Times))
+		if base := find(series, workload, ours, s.Goroutines); base != nil {
+			t.Ratio = measure.Median(measure.Ratios(s.Times, base.Times))
 		}
+		t.Loss = loss(series, s, alone)
 		cell.Times = append(cell.Times, t)
 	}
 	return cell, len(cell.Times) > 0
+}
+
+func loss(series []measure.Series, many, alone measure.Series) float64 {
+	ratios := measure.Ratios(many.Times, alone.Times)
+	if bare := find(series, load.Direct, "", many.Goroutines); bare != nil {
+		if bareAlone := find(series, load.Direct, "", alone.Goroutines); bareAlone != nil {
+			ratios = measure.Ratios(ratios, measure.Ratios(bare.Times, bareAlone.Times))
+		}
+	}
+	return measure.Median(ratios)
+}
+
+// find is the series of a case; an empty peer means any.
+func find(series []measure.Series, workload, peer string, goroutines int) *measure.Series {
+	for i, s := range series {
+		if s.Workload == workload && s.Goroutines == goroutines && (peer == "" || s.Peer == peer) {
+			return &series[i]
+		}
+	}
+	return nil
 }
 
 // Row is the row of a workload, or an empty one.

@@ -3,43 +3,42 @@ package report
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 )
 
 // Text is everything that was measured, for a terminal.
 func (r Results) Text() string {
-	var b strings.Builder
-	b.WriteString(r.header() + "\n\n")
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	goroutines := r.Goroutines()
-	fmt.Fprint(w, "\t")
-	for i, g := range goroutines {
-		fmt.Fprintf(w, "%s\t", column(g))
-		if i == 0 {
-			fmt.Fprint(w, "±\tby ours\tallocs\tbytes\t")
+	columns := r.columns()
+	name := 0
+	widths := make([]int, len(columns))
+	for i, c := range columns {
+		widths[i] = utf8.RuneCountInString(c)
+	}
+	for _, row := range r.Rows {
+		for _, c := range row.Cells {
+			name = max(name, utf8.RuneCountInString(c.Peer)+1)
+			for i, v := range r.values(c) {
+				widths[i] = max(widths[i], utf8.RuneCountInString(v))
+			}
 		}
 	}
-	fmt.Fprintln(w)
+	var b strings.Builder
+	line := func(label string, values []string) {
+		fmt.Fprintf(&b, "  %-*s", name, label)
+		for i, v := range values {
+			fmt.Fprintf(&b, "  %*s", widths[i], v)
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString(r.header() + "\n" + legend + "\n\n")
+	line("", columns)
 	var notes noted
 	for _, row := range r.Rows {
-		fmt.Fprintf(w, "%s\t\n", row.Workload)
+		b.WriteString(row.Workload + "\n")
 		for _, c := range row.Cells {
-			fmt.Fprintf(w, "%s\t", c.Peer+notes.mark(c.Note))
-			for i, g := range goroutines {
-				t, ok := c.From(g)
-				if !ok {
-					fmt.Fprint(w, "\t")
-				} else {
-					fmt.Fprintf(w, "%s\t", nanos(t.Nanos))
-				}
-				if i == 0 {
-					fmt.Fprintf(w, "%s\t%s\t%d\t%d\t", percent(t.Spread), times(t.Ratio), c.Allocs, c.Bytes)
-				}
-			}
-			fmt.Fprintln(w)
+			line(c.Peer+notes.mark(c.Note), r.values(c))
 		}
 	}
-	_ = w.Flush()
 	if len(notes) > 0 {
 		b.WriteString("\n" + notes.text())
 	}

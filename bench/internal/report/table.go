@@ -1,0 +1,51 @@
+package report
+
+import "strconv"
+
+// columns are the headings of the full table, the library's apart.
+func (r Results) columns() []string {
+	var all []string
+	for i, g := range r.Goroutines() {
+		all = append(all, goroutines(g))
+		if i == 0 {
+			all = append(all, "±", "by ours", "allocs", "bytes")
+		}
+	}
+	if len(r.Goroutines()) > 1 {
+		all = append(all, "loss")
+	}
+	return all
+}
+
+// values are c's, by columns.
+func (r Results) values(c Cell) []string {
+	var all []string
+	var last Time
+	for i, g := range r.Goroutines() {
+		t, ok := c.From(g)
+		if ok {
+			last = t
+		}
+		all = append(all, nanos(t.Nanos))
+		if i == 0 {
+			all = append(all, percent(t.Spread), times(t.Ratio),
+				strconv.FormatUint(c.Allocs, 10), strconv.FormatUint(c.Bytes, 10))
+		}
+	}
+	if len(r.Goroutines()) > 1 {
+		all = append(all, times(last.Loss))
+	}
+	return all
+}
+
+func goroutines(n int) string {
+	if n == 1 {
+		return "1 goroutine"
+	}
+	return strconv.Itoa(n)
+}
+
+// legend says what the columns are.
+const legend = `Times are of one call on the processor it runs on, which is the time that passed, times the cores, by the calls.
+± is the middle half of the rounds. "by ours" compares with Holdfast. "loss" is the time from the most goroutines by
+that from one, where a direct call's is 1: what scales without loss has 1.0×, whatever else the machine does.`
