@@ -55,7 +55,7 @@ func (r *record) catchUp() time.Duration {
 func (r *record) endStep(end time.Duration) {
 	r.countStates(end)
 	p := &r.now
-	p.InFlight = r.world.server.inFlight(r.world.nanos())
+	p.InFlight = r.world.server.inFlight(end)
 	slices.Sort(r.durations)
 	p.P50, p.P99 = quantile(r.durations, 50), quantile(r.durations, 99)
 	if n := len(r.circuits); n > 0 && end > p.At {

@@ -54,19 +54,17 @@ type world struct {
 	over     bool
 }
 
-func (w *world) nanos() int64                             { return w.clock.Nanos() }
-func (w *world) since(nanos int64) time.Duration          { return time.Duration(nanos - w.start) }
-func (w *world) now() time.Duration                       { return w.since(w.nanos()) }
-func (w *world) until(at time.Duration) (d time.Duration) { return at - w.now() }
+// now is the time since the start of the run.
+func (w *world) now() time.Duration { return time.Duration(w.clock.Nanos() - w.start) }
 
 // A client is a process of the fleet.
 type client struct {
+	env      Env
 	pipeline pipeline.Pipeline[struct{}]
-	call     policy.Func[struct{}]
 }
 
 func (w *world) newClient(number int) *client {
-	env := Env{Clock: w.clock, Rand: stream(w.setup.Seed, uint64(3+number)), Client: number, world: w}
+	env := Env{Clock: w.clock, Rand: stream(w.setup.Seed, uint64(3+number)), Client: number}
 	c := &client{}
 	if w.setup.Build != nil {
 		c.pipeline = w.setup.Build(env)
@@ -77,18 +75,7 @@ func (w *world) newClient(number int) *client {
 	for _, circuit := range c.pipeline.Circuits() {
 		w.record.watch(number, circuit)
 	}
-	call := w.setup.Call
-	if call == nil {
-		call = func(ctx context.Context, env Env) error { return env.Serve(ctx) }
-	}
-	c.call = func(ctx context.Context) (struct{}, error) {
-		w.record.called()
-		err := call(ctx, env)
-		if r := requestOf(ctx); r != nil && err == nil {
-			r.served = true
-		}
-		return struct{}{}, err
-	}
+	c.env = env
 	return c
 }
 
@@ -104,7 +91,7 @@ func (w *world) work() {
 		c := w.clients[w.arrivals%len(w.clients)]
 		w.arrivals++
 		w.idle++
-		_ = w.clock.Sleep(context.Background(), w.until(at))
+		_ = w.clock.Sleep(context.Background(), at-w.now())
 		w.idle--
 		if w.idle == 0 {
 			w.clock.Go(w.work)
@@ -114,10 +101,24 @@ func (w *world) work() {
 }
 
 func (w *world) run(c *client) {
-	r := &request{Context: context.Background(), world: w}
 	begun := w.record.arrived()
-	_, err := c.pipeline.Do(r, c.call)
+	r := &request{Context: context.Background(), world: w}
+	env := c.env
+	env.request = r
+	_, err := c.pipeline.Do(r, func(ctx context.Context) (struct{}, error) {
+		w.record.called()
+		err := w.call(ctx, env)
+		r.served = r.served || err == nil
+		return struct{}{}, err
+	})
 	w.record.ended(begun, outcomeOf(r, err))
+}
+
+func (w *world) call(ctx context.Context, env Env) error {
+	if w.setup.Call != nil {
+		return w.setup.Call(ctx, env)
+	}
+	return env.Serve(ctx)
 }
 
 // A request is the context that a client calls its pipeline with. It ends with the run, but nobody can wait for that:
@@ -129,19 +130,13 @@ type request struct {
 	served  bool // the server answered a call of it
 }
 
-type requestKey struct{}
-
-// requestOf is the request that ctx derives from, or nil.
-func requestOf(ctx context.Context) *request {
-	r, _ := ctx.Value(requestKey{}).(*request)
-	return r
-}
-
+// Done implements context.Context.
 func (r *request) Done() <-chan struct{} {
 	r.watched = true
 	return nil
 }
 
+// Err implements context.Context.
 func (r *request) Err() error {
 	if r.world.over {
 		return context.Canceled
@@ -149,25 +144,19 @@ func (r *request) Err() error {
 	return nil
 }
 
-func (r *request) Value(key any) any {
-	if _, ok := key.(requestKey); ok {
-		return r
-	}
-	return nil
-}
-
 // sleep is clock.Sleep for a context derived from a request's. Where nothing but a deadline can end it, because none
 // of those in between has asked for Done, it needs no timer for that.
-func (w *world) sleep(ctx context.Context, d time.Duration) error {
-	if r := requestOf(ctx); r == nil || r.watched {
-		return w.clock.Sleep(ctx, d)
+func (r *request) sleep(ctx context.Context, d time.Duration) error {
+	c := r.world.clock
+	if r.watched {
+		return c.Sleep(ctx, d)
 	}
-	left, limited := clock.Remaining(ctx, w.clock)
+	left, limited := clock.Remaining(ctx, c)
 	if !limited || d <= left {
-		return w.clock.Sleep(context.Background(), d)
+		return c.Sleep(context.Background(), d)
 	}
-	_ = w.clock.Sleep(context.Background(), left)
-	return w.clock.Sleep(ctx, d-left) // ctx has ended
+	_ = c.Sleep(context.Background(), left)
+	return c.Sleep(ctx, d-left) // ctx has ended
 }
 
 // An outcome is how a request ended.

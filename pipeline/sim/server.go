@@ -1,13 +1,10 @@
 package sim
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"math/rand/v2"
 	"time"
-
-	"github.com/holdfast-go/holdfast/clock"
 )
 
 // What the server answers when it does not work.
@@ -36,28 +33,30 @@ type Load struct {
 }
 
 // server is a Server in a run. When a call will be answered is known from the moment at which it arrives, so nothing
-// has to happen in between.
+// has to happen in between. Times are since the start of the run.
 type server struct {
 	Server
 	world  *world
 	rand   *rand.Rand
-	ends   times   // of the calls in flight
-	free   times   // when each unit of capacity is free, if there is a Capacity
-	starts []int64 // of the calls that wait in line, in order
+	ends   times           // of the calls in flight
+	free   times           // when each unit of capacity is free, if there is a Capacity
+	starts []time.Duration // of the calls that wait in line, in order
 }
 
 // call is one attempt, from the client's side.
-func (s *server) call(ctx context.Context) error {
+func (s *server) call(ctx context.Context, r *request) error {
 	out, back := s.trip(), s.trip()
+	now := s.world.now()
 	if out > 0 {
-		begun := s.world.nanos()
-		if err := s.world.sleep(ctx, out); err != nil {
-			s.world.clock.AfterFunc(out-time.Duration(s.world.nanos()-begun), func() { _, _ = s.arrive() }) // it is on its way
+		there := now + out
+		if err := r.sleep(ctx, out); err != nil {
+			s.world.clock.AfterFunc(there-s.world.now(), func() { _, _ = s.arrive(there) }) // it is on its way
 			return err
 		}
+		now = there
 	}
-	end, answer := s.arrive()
-	if err := s.world.sleep(ctx, time.Duration(end-s.world.nanos())+back); err != nil {
+	end, answer := s.arrive(now)
+	if err := r.sleep(ctx, end-now+back); err != nil {
 		return err
 	}
 	return answer
@@ -71,15 +70,12 @@ func (s *server) trip() time.Duration {
 }
 
 // arrive is when the call that arrives now will have been served, and how.
-func (s *server) arrive() (end int64, answer error) {
-	now := s.world.nanos()
-	s.ends.until(now)
+func (s *server) arrive(now time.Duration) (end time.Duration, answer error) {
 	for len(s.starts) > 0 && s.starts[0] <= now {
 		s.starts = s.starts[1:]
 	}
-	at := s.world.since(now)
-	failures, slower, begin := s.conditions(at)
-	if s.Capacity > 0 && len(s.free) == s.Capacity {
+	failures, slower, begin := s.conditions(now)
+	if len(s.free) > 0 && len(s.free) == s.Capacity {
 		begin = max(begin, s.free[0])
 	}
 	if s.Queue > 0 && s.Capacity > 0 && begin > now && len(s.starts) >= s.Queue {
@@ -90,18 +86,18 @@ func (s *server) arrive() (end int64, answer error) {
 	}
 	var latency time.Duration
 	if s.Latency != nil {
-		latency = max(0, s.Latency(Load{at, len(s.ends), s.rand}))
+		latency = max(0, s.Latency(Load{now, s.inFlight(now), s.rand}))
 	}
 	if slower > 0 {
 		latency = time.Duration(float64(float64(latency) * slower))
 	}
-	end = clock.After(begin, latency)
-	heap.Push(&s.ends, end)
+	end = begin + latency
+	s.ends.add(end)
 	if s.Capacity > 0 {
 		if len(s.free) == s.Capacity {
-			heap.Pop(&s.free)
+			s.free.drop()
 		}
-		heap.Push(&s.free, end)
+		s.free.add(end)
 		if begin > now {
 			s.starts = append(s.starts, begin)
 		}
@@ -109,11 +105,11 @@ func (s *server) arrive() (end int64, answer error) {
 	return end, answer
 }
 
-// conditions are those that the phases make.
-func (s *server) conditions(at time.Duration) (failures, slower float64, begin int64) {
-	failures, begin = s.Failures, s.world.start+int64(at)
+// conditions are those that the phases make, and when what arrives now is begun at the earliest.
+func (s *server) conditions(now time.Duration) (failures, slower float64, begin time.Duration) {
+	failures, begin = s.Failures, now
 	for _, p := range s.world.setup.Phases {
-		if !p.covers(at) {
+		if !p.covers(now) {
 			continue
 		}
 		if p.Failures > 0 {
@@ -123,37 +119,16 @@ func (s *server) conditions(at time.Duration) (failures, slower float64, begin i
 			slower = p.Slower
 		}
 		if p.Stalled {
-			begin = max(begin, s.world.start+int64(p.To))
+			begin = max(begin, p.To)
 		}
 	}
 	return failures, slower, begin
 }
 
 // inFlight is the number of calls that have arrived and not been answered.
-func (s *server) inFlight(now int64) int {
-	s.ends.until(now)
-	return len(s.ends)
-}
-
-// times is a heap of them, the earliest first.
-type times []int64
-
-// until drops those that have come.
-func (t *times) until(now int64) {
-	for len(*t) > 0 && (*t)[0] <= now {
-		heap.Pop(t)
+func (s *server) inFlight(now time.Duration) int {
+	for len(s.ends) > 0 && s.ends[0] <= now {
+		s.ends.drop()
 	}
-}
-
-func (t times) Len() int           { return len(t) }
-func (t times) Less(i, j int) bool { return t[i] < t[j] }
-func (t times) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
-func (t *times) Push(x any)        { *t = append(*t, x.(int64)) }
-
-// Pop implements heap.Interface.
-func (t *times) Pop() any {
-	last := len(*t) - 1
-	x := (*t)[last]
-	*t = (*t)[:last]
-	return x
+	return len(s.ends)
 }

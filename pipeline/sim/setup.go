@@ -57,21 +57,23 @@ type Env struct {
 	Rand   *rand.Rand     // the client's own; not for funcs that may run on other goroutines than the run's
 	Client int            // which client it is, from 0
 
-	world *world
+	request *request // that env is used for; nil in Build
 }
 
-// Serve calls the server. It returns context.Cause(ctx) if ctx ends first, and the server works on all the same.
-func (e Env) Serve(ctx context.Context) error { return e.world.server.call(ctx) }
+// Serve calls the server, for Setup.Call. It returns context.Cause(ctx) if ctx ends first, and the server works on all
+// the same. ctx is the one that Call was given, or one derived from it by the standard library or a policy.
+func (e Env) Serve(ctx context.Context) error { return e.request.world.server.call(ctx, e.request) }
 
 // A Phase is a time in which things are different: a surge, an outage. A field left zero changes nothing.
 type Phase struct {
-	Name     string        // shown in the charts
-	From, To time.Duration // since the start
+	Name string        `json:"name"` // shown in the charts
+	From time.Duration `json:"from_ns"`
+	To   time.Duration `json:"to_ns"`
 
-	Rate     float64 // of arrivals, requests a second
-	Failures float64 // the share of calls that the server answers with ErrFailed; 1 is an outage
-	Slower   float64 // what the server's latency is multiplied by
-	Stalled  bool    // the server begins nothing that arrives now until the phase is over
+	Rate     float64 `json:"rate"`     // of arrivals, requests a second
+	Failures float64 `json:"failures"` // the share of calls that the server answers with ErrFailed; 1 is an outage
+	Slower   float64 `json:"slower"`   // what the server's latency is multiplied by
+	Stalled  bool    `json:"stalled"`  // the server begins nothing that arrives now until the phase is over
 }
 
 func (p Phase) covers(at time.Duration) bool { return p.From <= at && at < p.To }

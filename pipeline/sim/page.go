@@ -1,0 +1,205 @@
+package sim
+
+import (
+	_ "embed" // the page's template
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"strconv"
+	"time"
+)
+
+// A Page is a document that explains runs to people: one HTML file with its charts inside, which needs no network.
+type Page struct {
+	Title   string   // what the runs show, as a sentence
+	Lead    string   // what was done, in a few lines
+	Bars    []Bars   // charts of single numbers
+	Table   Table    // numbers side by side
+	Reports []Report // charts over time; several are compared first
+}
+
+// Bars is a chart of single numbers.
+type Bars struct {
+	Title string // what they show, as a sentence
+	Unit  string // of the values, as in "calls"
+	Bars  []Bar
+}
+
+// A Bar is one number in a chart.
+type Bar struct {
+	Label string
+	Value float64
+}
+
+// A Table has a row for each thing compared; the first column says what that is.
+type Table struct {
+	Caption string
+	Columns []string
+	Rows    [][]string
+}
+
+//go:embed page.html.tmpl
+var pageText string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageText))
+
+// WriteHTML writes the page.
+func (p Page) WriteHTML(w io.Writer) error {
+	view := struct {
+		Page
+		Charts   []barChart
+		Overview *chart
+		Cards    []card
+	}{Page: p}
+	for _, b := range p.Bars {
+		view.Charts = append(view.Charts, newBarChart(b))
+	}
+	if len(p.Reports) > 1 {
+		view.Overview = overview(p.Reports)
+	}
+	for _, r := range p.Reports {
+		view.Cards = append(view.Cards, newCard(r))
+	}
+	return pageTemplate.Execute(w, view)
+}
+
+// WriteHTML writes a page about r alone.
+func (r Report) WriteHTML(w io.Writer) error {
+	title := r.Verdict()
+	if r.Name != "" {
+		title = r.Name + ": " + title
+	}
+	return Page{Title: title, Lead: r.conditions(), Reports: []Report{r}}.WriteHTML(w)
+}
+
+// card is one report.
+type card struct {
+	Report
+	Charts []chart
+	Facts  [][2]string
+}
+
+const (
+	cardWidth    = 560
+	wideWidth    = 1140
+	chartHeight  = 210
+	stripHeight  = 70
+	mostInCharts = 100 // points of a line of counts: with more, it shows the chance in single arrivals
+)
+
+func newCard(r Report) card {
+	c := card{Report: r}
+	c.Charts = append(c.Charts,
+		newChart("requests and calls a second", cardWidth, chartHeight, r.Length, r.Phases,
+			r.rates("calls made (attempts)", "calls", func(p Point) int { return p.Calls }),
+			r.rates("requests offered", "offered", func(p Point) int { return p.Offered }),
+			r.rates("requests that succeeded (goodput)", "good", func(p Point) int { return p.Good })),
+	)
+	if r.Circuits > 0 {
+		c.Charts = append(c.Charts, r.strip())
+	}
+	c.Charts = append(c.Charts, newChart("latency of requests that succeeded, s", cardWidth, chartHeight*3/4, r.Length, r.Phases,
+		r.latencies("99 % within", "p99", func(p Point) time.Duration { return p.P99 }),
+		r.latencies("half within", "p50", func(p Point) time.Duration { return p.P50 })))
+	c.Facts = [][2]string{
+		{"requests succeeded", percent(r.SuccessRate())},
+		{"calls per request", decimals(r.CallsPerRequest(), 2)},
+		{"latency, median and 99 %", seconds(r.Latency.P50) + ", " + seconds(r.Latency.P99)},
+	}
+	return c
+}
+
+// overview compares the goodput of several reports.
+func overview(reports []Report) *chart {
+	var all []series
+	length := time.Duration(0)
+	for i, r := range reports {
+		all = append(all, r.rates(r.Name, "l"+strconv.Itoa(i%6), func(p Point) int { return p.Good }))
+		length = max(length, r.Length)
+	}
+	c := newChart("goodput: requests that succeeded, a second", wideWidth, chartHeight*3/2, length, reports[0].Phases, all...)
+	return &c
+}
+
+// rates are counts a second, of so many steps at a time that chance does not show too much.
+func (r Report) rates(name, class string, of func(Point) int) series {
+	s := series{name: name, class: class}
+	group := (len(r.Timeline) + mostInCharts - 1) / mostInCharts
+	for i := 0; i < len(r.Timeline); i += group {
+		last := min(i+group, len(r.Timeline)) - 1
+		count := 0
+		for _, p := range r.Timeline[i : last+1] {
+			count += of(p)
+		}
+		begin, end := r.Timeline[i].At, r.stepEnd(last)
+		s.times = append(s.times, begin+(end-begin)/2)
+		s.values = append(s.values, float64(count)/(end-begin).Seconds())
+	}
+	return s
+}
+
+func (r Report) latencies(name, class string, of func(Point) time.Duration) series {
+	s := series{name: name, class: class}
+	for i, p := range r.Timeline {
+		v := math.NaN()
+		if p.Good > 0 {
+			v = of(p).Seconds()
+		}
+		s.times = append(s.times, p.At+(r.stepEnd(i)-p.At)/2)
+		s.values = append(s.values, v)
+	}
+	return s
+}
+
+// strip shows the states of the circuits.
+func (r Report) strip() chart {
+	title := "circuit"
+	if r.Circuits > 1 {
+		title = fmt.Sprintf("state of most of the %d circuits", r.Circuits)
+	}
+	c := newChart(title, cardWidth, stripHeight, r.Length, nil)
+	c.YTicks = nil
+	scale := (c.Right - c.Left) / max(1, float64(r.Length))
+	for i, p := range r.Timeline {
+		class := "closed"
+		if p.HalfOpen >= 0.5 || p.HalfOpen > 0 && p.HalfOpen >= p.Open {
+			class = "half"
+		} else if p.Open+p.HalfOpen >= 0.5 {
+			class = "open"
+		}
+		x, width := c.Left+float64(scale*float64(p.At)), float64(scale*float64(r.stepEnd(i)-p.At))
+		if n := len(c.Strips); n > 0 && c.Strips[n-1].Class == class {
+			c.Strips[n-1].Width = x + width - c.Strips[n-1].X
+			continue
+		}
+		c.Strips = append(c.Strips, band{X: x, Width: width, Class: class})
+	}
+	return c
+}
+
+// barChart is Bars as one SVG picture.
+type barChart struct {
+	Title  string
+	Height float64
+	Rows   []barRow
+}
+
+type barRow struct {
+	Label, Value   string
+	Y, Width, Text float64
+}
+
+func newBarChart(b Bars) barChart {
+	const label, space, row = 110, 330, 26
+	top := 1e-9
+	for _, bar := range b.Bars {
+		top = max(top, bar.Value)
+	}
+	c := barChart{Title: b.Title, Height: float64(row*len(b.Bars) + 6)}
+	for i, bar := range b.Bars {
+		width := max(1, float64(space*(bar.Value/top)))
+		c.Rows = append(c.Rows, barRow{bar.Label, strconv.FormatFloat(math.Round(bar.Value), 'f', -1, 64) + " " + b.Unit, float64(i * row), width, label + width + 6})
+	}
+	return c
+}

@@ -1,0 +1,134 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Verdict says in a sentence whether the goodput came back, or how many requests succeeded where nothing was to
+// come back from.
+func (r Report) Verdict() string {
+	switch v := r.Recovery; {
+	case !v.Expected:
+		return fmt.Sprintf("%s of the requests succeeded, with %s calls each", percent(r.SuccessRate()), decimals(r.CallsPerRequest(), 2))
+	case !v.Recovered:
+		return "collapsed: goodput never came back"
+	case v.After == 0:
+		return "goodput was back before it was over"
+	default:
+		return fmt.Sprintf("goodput was back %s after it was over", seconds(v.After))
+	}
+}
+
+// conditions are what the run was about.
+func (r Report) conditions() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d clients, arrivals %s, for %v; seed %d.", r.Clients, r.Arrivals, r.Length, r.Seed)
+	for _, p := range r.Phases {
+		fmt.Fprintf(&b, "\nFrom %v to %v: %s.", p.From, p.To, p.String())
+	}
+	return b.String()
+}
+
+// String is the phase's name, or what it changes.
+func (p Phase) String() string {
+	if p.Name != "" {
+		return p.Name
+	}
+	var parts []string
+	if p.Rate > 0 {
+		parts = append(parts, fmt.Sprintf("%v requests a second", p.Rate))
+	}
+	if p.Failures > 0 {
+		parts = append(parts, percent(p.Failures)+" of calls fail")
+	}
+	if p.Slower > 0 {
+		parts = append(parts, fmt.Sprintf("latency × %v", p.Slower))
+	}
+	if p.Stalled {
+		parts = append(parts, "stalled")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// String is the report on a page of text, the timeline in at most thirty lines.
+func (r Report) String() string {
+	var b strings.Builder
+	if r.Name != "" {
+		fmt.Fprintf(&b, "%s: ", r.Name)
+	}
+	fmt.Fprintf(&b, "%s\n%s\n\n", r.Verdict(), r.conditions())
+	fmt.Fprintf(&b, "requests   %d: %d succeeded, %d fell back, %d refused, %d failed, %d unfinished\n",
+		r.Requests, r.Succeeded, r.FellBack, r.Refused, r.Failed, r.Unfinished)
+	fmt.Fprintf(&b, "calls      %d, %s a request\n", r.Calls, decimals(r.CallsPerRequest(), 3))
+	q := r.Latency
+	fmt.Fprintf(&b, "latency    half within %s, 90 %% %s, 99 %% %s, 99.9 %% %s, all %s\n",
+		seconds(q.P50), seconds(q.P90), seconds(q.P99), seconds(q.P999), seconds(q.Max))
+	if r.Recovery.Recovered {
+		fmt.Fprintf(&b, "recovered  at %v, %v after the last phase\n", r.Recovery.At, r.Recovery.After)
+	}
+	r.writeChanges(&b)
+	r.writeTimeline(&b)
+	return b.String()
+}
+
+const mostChanges, mostLines = 10, 30
+
+func (r Report) writeChanges(b *strings.Builder) {
+	for i, c := range r.Changes {
+		if i == mostChanges {
+			fmt.Fprintf(b, "           and %d more changes\n", len(r.Changes)-i)
+			break
+		}
+		name := c.Circuit
+		if name == "" {
+			name = "circuit"
+		}
+		fmt.Fprintf(b, "%-10s %s of client %d: %s → %s\n", seconds(c.At), name, c.Client, c.From, c.To)
+	}
+}
+
+func (r Report) writeTimeline(b *strings.Builder) {
+	fmt.Fprintf(b, "\n%10s %9s %9s %9s %9s %9s %9s %6s\n", "from", "offered/s", "good/s", "calls/s", "in flight", "median", "99 %", "open")
+	group := max(1, (len(r.Timeline)+mostLines-1)/mostLines)
+	for i := 0; i < len(r.Timeline); i += group {
+		last := min(i+group, len(r.Timeline)) - 1
+		var sum Point
+		for _, p := range r.Timeline[i : last+1] {
+			sum.Offered += p.Offered
+			sum.Good += p.Good
+			sum.Calls += p.Calls
+			sum.InFlight = p.InFlight
+			sum.P50, sum.P99 = max(sum.P50, p.P50), max(sum.P99, p.P99)
+			sum.Open = max(sum.Open, p.Open)
+		}
+		length := (r.stepEnd(last) - r.Timeline[i].At).Seconds()
+		fmt.Fprintf(b, "%10s %9s %9s %9s %9d %9s %9s %6s\n", seconds(r.Timeline[i].At),
+			decimals(float64(sum.Offered)/length, 1), decimals(float64(sum.Good)/length, 1), decimals(float64(sum.Calls)/length, 1),
+			sum.InFlight, seconds(sum.P50), seconds(sum.P99), percent(sum.Open))
+	}
+}
+
+func decimals(f float64, n int) string { return strconv.FormatFloat(f, 'f', n, 64) }
+
+func percent(f float64) string { return decimals(f*100, 1) + " %" }
+
+// seconds is d to three digits or so: 1.67 s, 12.5 ms.
+func seconds(d time.Duration) string {
+	unit, name := time.Nanosecond, "ns"
+	switch {
+	case d >= time.Second:
+		unit, name = time.Second, "s"
+	case d >= time.Millisecond:
+		unit, name = time.Millisecond, "ms"
+	case d >= time.Microsecond:
+		unit, name = time.Microsecond, "µs"
+	}
+	value := float64(d) / float64(unit)
+	if value >= 100 {
+		return decimals(value, 0) + " " + name
+	}
+	return strconv.FormatFloat(value, 'g', 3, 64) + " " + name
+}
