@@ -99,21 +99,34 @@ func (c *Circuit) coolDown(p *period) {
 // tell hands untold changes to OnChange, unless another goroutine is at it: that one will tell them all. A hook that
 // panics leaves the rest to the deferred call, and the panic goes on.
 func (c *Circuit) tell() {
+	told := false
+	defer func() {
+		if !told {
+			c.tell()
+		}
+	}()
+	for c.tellNext() {
+	}
+	told = true
+}
+
+// tellNext tells the oldest change, or reports false where that is nobody's, or another goroutine's, to do.
+func (c *Circuit) tellNext() bool {
 	c.mu.Lock()
 	if c.telling || len(c.untold) == 0 {
 		c.mu.Unlock()
-		return
+		return false
 	}
 	change := c.untold[0]
 	c.untold = c.untold[1:]
 	c.telling = true
 	c.mu.Unlock()
 
-	defer c.tell()
 	defer func() {
 		c.mu.Lock()
 		c.telling = false
 		c.mu.Unlock()
 	}()
 	c.OnChange(change)
+	return true
 }

@@ -2,6 +2,8 @@ package policy_test
 
 import (
 	"context"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -61,6 +63,7 @@ func TestAHookMayCallItsCircuit(t *testing.T) {
 			c.Bypass()
 		case policy.Bypassed:
 			c.Reset()
+		default:
 		}
 	}})
 	report(t, c, policy.TransientFailure)
@@ -109,6 +112,24 @@ func TestWhatAPanickingHookHasCausedIsTold(t *testing.T) {
 	permit := begin(t, c)
 	require.PanicsWithValue(t, "boom", func() { permit.Done(policy.TransientFailure) })
 	require.Equal(t, []policy.State{policy.Open, policy.Isolated, policy.Bypassed}, heard)
+}
+
+// However many changes have waited for a hook, telling them takes no more of the stack than telling one.
+func TestManyChangesAreToldFromTheSameDepth(t *testing.T) {
+	var depths []int
+	var c *policy.Circuit
+	c, _ = onVirtual(&policy.Circuit{OnChange: func(policy.Change) {
+		if len(depths) == 0 {
+			for range 500 {
+				c.Isolate()
+				c.Reset()
+			}
+		}
+		depths = append(depths, runtime.Callers(0, make([]uintptr, 5000)))
+	}})
+	c.Bypass()
+	require.Len(t, depths, 1001)
+	require.InDelta(t, depths[0], slices.Max(depths), 5)
 }
 
 // Scenario 26: changes are told in their order, one at a time, also when a hook causes them.
