@@ -28,7 +28,7 @@ func TestEveryCallHasOneOutcome(t *testing.T) {
 		{"is late", func(context.Context) (int, error) { return 1, context.DeadlineExceeded }, 1, 1, 1},
 		{"is refused inside", func(context.Context) (int, error) { return 1, &policy.Rejection{Reason: policy.ErrIsolated} }, 0, 0, 1},
 		{"panics", func(context.Context) (int, error) { panic(errBackend) }, 1, 1, 0},
-		{"panics with nothing to say", func(context.Context) (int, error) { panic(nil) }, 1, 1, 0}, //nolint:govet // on purpose
+		{"panics with nothing to say", func(context.Context) (int, error) { panic(nil) }, 1, 1, 0},
 		{"ends its goroutine", func(context.Context) (int, error) { runtime.Goexit(); return 1, nil }, 1, 1, 0},
 	}
 	for _, end := range ends {
@@ -124,6 +124,32 @@ func TestARefusalSaysWhoWhyAndUntilWhen(t *testing.T) {
 	require.Equal(t, policy.Ignored, policy.Classify(0, err))
 	_, again := next.Do(t.Context())
 	require.Same(t, rejection, again)
+}
+
+// Observers hear of a refusal once, with the time that is left; a call that is admitted is not the breaker's to tell.
+func TestObserversHearOfARefusal(t *testing.T) {
+	c, v := onVirtual(&policy.Circuit{Name: "users"})
+	var heard []policy.Event
+	scope := &policy.Scope{Pipeline: "p", Observers: []policy.Observer{
+		policy.ObserverFunc(func(_ context.Context, e policy.Event) { heard = append(heard, e) }),
+	}}
+	for _, name := range []string{"", "other"} {
+		heard = nil
+		c.Reset()
+		next := policy.Connect(policy.Layer[int]{Policy: &policy.Breaker[int]{Name: name, Circuit: c}, Scope: scope},
+			policy.Layer[int]{Policy: policy.PolicyFunc[int](func(ctx context.Context, next policy.Next[int]) (int, error) { return next.Do(ctx) }), Scope: scope}).
+			With(func(context.Context) (int, error) { return 0, errBackend })
+		_, err := next.Do(t.Context())
+		require.Same(t, errBackend, err)
+		require.Empty(t, heard)
+		v.Advance(400 * time.Millisecond)
+		_, err = next.Do(t.Context())
+		require.ErrorIs(t, err, policy.ErrOpen)
+		require.Equal(t, []policy.Event{{
+			Kind: policy.Rejected, Pipeline: "p", Policy: "breaker", Name: map[string]string{"": "users", "other": "other"}[name],
+			Attempt: 1, Outcome: policy.Ignored, Err: err, Delay: 600 * time.Millisecond,
+		}}, heard)
+	}
 }
 
 // A Breaker without a Circuit, which only an unchecked pipeline can have, and a nil func, are errors and no panics.

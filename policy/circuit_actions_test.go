@@ -89,7 +89,7 @@ func (m *machine) Call(t *rapid.T) {
 		}
 		now = m.now()
 		m.settle(now, id, m.ending.outcome, m.ending.err)
-		if err != m.ending.err { //nolint:errorlint // as it is
+		if err != m.ending.err {
 			t.Fatalf("returned %v; want %v", err, m.ending.err)
 		}
 		m.seen.add("a call that " + m.ending.name)

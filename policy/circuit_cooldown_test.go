@@ -48,9 +48,9 @@ func TestACooldownBeyondAllRangesIsHeldWithinThem(t *testing.T) {
 func TestTheCooldownGrowsInARowAndStartsAgainAfterClosing(t *testing.T) {
 	c, v := onVirtual(&policy.Circuit{Cooldown: policy.Exponential(time.Second, time.Hour), Successes: 2})
 	report(t, c, policy.TransientFailure)
-	for _, want := range []time.Duration{1, 2, 4, 8} {
-		require.Equal(t, want*time.Second, cools(t, c))
-		v.Advance(want * time.Second)
+	for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
+		require.Equal(t, want, cools(t, c))
+		v.Advance(want)
 		report(t, c, policy.Success) // one is not enough to close
 		report(t, c, policy.TransientFailure)
 	}

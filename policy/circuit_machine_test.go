@@ -150,6 +150,7 @@ func (m *machine) compare(t *rapid.T) {
 		want.InFlight = len(r.calls)
 	case policy.Open:
 		want.Until = time.Unix(0, r.until)
+	case policy.Isolated:
 	}
 	m.seen.looked(m.before, got)
 	m.before = got

@@ -59,7 +59,7 @@ func (s sightings) tripped(p plan, calls, failures int64) {
 
 func (s sightings) changed(c policy.Change, m *model) {
 	s.add(c.From.String() + " to " + c.To.String())
-	s.when(c.Cause == policy.ErrSlow, c.From.String()+" to open because of a slow call") //nolint:errorlint // as it is
+	s.when(c.Cause == policy.ErrSlow, c.From.String()+" to open because of a slow call")
 	s.when(c.To == policy.Open && m.openings > 2, "the third opening in a row")
 	s.when(c.From == policy.HalfOpen && c.To == policy.Closed && m.successes > 1, "closed by several probes")
 }

@@ -42,10 +42,9 @@ func TestNoCallIsLostFromManyGoroutines(t *testing.T) {
 				together(workers, func(worker int) {
 					seen := 0
 					for i := range calls {
-						switch {
-						case i%16 == worker:
+						if i%16 == worker {
 							_, _ = failing.Do(t.Context())
-						default:
+						} else {
 							_, _ = next.Do(t.Context())
 						}
 						if i%64 == 0 {
@@ -212,6 +211,7 @@ func requirePath(t *testing.T, c *policy.Circuit, changes []policy.Change) {
 			require.Contains(t, []policy.State{policy.Closed, policy.HalfOpen}, state, "change %d", i)
 		case policy.HalfOpen:
 			require.Equal(t, policy.Open, state, "change %d", i)
+		default:
 		}
 		state = change.To
 	}
