@@ -159,3 +159,18 @@ func TestAClockThatIsSetBackStandsStill(t *testing.T) {
 	j.now = 1e15 + int64(time.Minute)
 	begin(t, c)
 }
+
+// Scenario 14: a probe that begins after the clock was set back has its whole lease before it.
+func TestAProbeAfterTheClockWasSetBackHasItsWholeLease(t *testing.T) {
+	j := &jumpy{now: 1e15}
+	c := &policy.Circuit{Clock: j, Trip: policy.Consecutive(1), Cooldown: policy.Constant(0), ProbeLease: time.Minute}
+	report(t, c, policy.TransientFailure)
+	begin(t, c).Done(policy.Ignored)
+	j.now -= int64(time.Hour)
+	begin(t, c)
+	requireFull(t, c, 1)
+	j.now = 1e15 + int64(time.Minute) - 1
+	requireFull(t, c, 1)
+	j.now++
+	begin(t, c)
+}
