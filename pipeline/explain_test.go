@@ -52,6 +52,8 @@ func TestBoundsOfKnownCompositions(t *testing.T) {
 		{"detached", []policy.Policy[int]{detach(s)}, 1, 1, 0, s, 0, s, "", true},
 		{"retry of detached calls", []policy.Policy[int]{hinted(3, s), detach(s)}, 3, 3, 2 * s, 5 * s, 2 * s, 5 * s, "", true},
 		{"one attempt of a detached call", []policy.Policy[int]{hinted(1, s), detach(s)}, 1, 1, 0, s, 0, s, "", true},
+		{"limited detached call", []policy.Policy[int]{limit(9 * s), detach(s)}, 1, 1, 0, s, 0, s, "", true},
+		{"retry that waits by the default", []policy.Policy[int]{retry(3, nil), limit(s)}, 3, 1, 283724955, 3*s + 283724955, 2 * time.Minute, 2*time.Minute + 3*s, "", false},
 		{"detached retries", []policy.Policy[int]{detach(9 * s), hinted(3, s), limit(s)}, 3, 1, 2 * s, 5 * s, 2 * s, 5 * s, "", true},
 		{"a pipeline inside", []policy.Policy[int]{hinted(2, s), pipeline.Wrap[int](hinted(3, s), limit(s)).Named("in")}, 6, 1, 5 * s, 11 * s, 5 * s, 11 * s, "", false},
 	} {

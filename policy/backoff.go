@@ -39,9 +39,6 @@ func (s Step) rand() float64 {
 
 // uniform is a random duration between low and high.
 func (s Step) uniform(low, high time.Duration) time.Duration {
-	if high <= low {
-		return low
-	}
 	return min(high, addDurations(low, scale(high-low, s.rand()))) // the float may have been rounded up
 }
 

@@ -45,6 +45,28 @@ func TestBackoffFormulas(t *testing.T) {
 	}
 }
 
+// Scenario 30: far out, each says the most that it may, and one that starts from 0 stays there.
+func TestBackoffsFarOutSayTheirMaximum(t *testing.T) {
+	for _, retry := range []int{40, 62, 63, 64, 65, 66, 128, 129, 1000, 1023, 1024, 1025, 1026, 1027, 2000, math.MaxInt32} {
+		for _, random := range []float64{0, 0.5, 1} {
+			step := policy.Step{Retry: retry, Previous: time.Hour, Total: time.Duration(retry) * time.Hour, Rand: func() float64 { return random }}
+			for _, of := range []func(base, max time.Duration) policy.Backoff{policy.Linear, policy.Exponential, policy.SmoothJitter} {
+				b := of(2*time.Minute, time.Hour)
+				require.Equal(t, time.Hour, b.Delay(step), "%v at retry %d", b, retry)
+				require.Zero(t, of(0, time.Hour).Delay(step), "%v from 0 at retry %d", b, retry)
+			}
+		}
+	}
+}
+
+// A Backoff of somebody else's that says less than 0 is spread as 0.
+func TestJitterOfANegativeDelayIsNone(t *testing.T) {
+	ago := policy.BackoffFunc(func(policy.Step) time.Duration { return -time.Hour })
+	for _, b := range []policy.Backoff{policy.FullJitter(ago), policy.EqualJitter(ago), policy.Jitter(ago, 0.5)} {
+		require.Zero(t, b.Delay(policy.Step{Retry: 1}))
+	}
+}
+
 // SmoothJitter is the published recurrence: each delay is the way from the last random point on the curve to the next.
 func TestSmoothJitterIsThePublishedFormula(t *testing.T) {
 	for seed := range uint64(100) {
@@ -130,6 +152,22 @@ func TestPeakShares(t *testing.T) {
 			}
 		}
 		require.InDelta(t, c.percent, 100*float64(peak)/clients, 0.4, c.name)
+	}
+}
+
+// A Rand that says what it must not counts as the nearest that it may.
+func TestRandOutOfItsRangeCountsAsItsEnd(t *testing.T) {
+	for _, b := range []policy.Backoff{
+		policy.SmoothJitter(time.Second, time.Hour), policy.FullJitter(policy.Constant(time.Second)), policy.Decorrelated(time.Second, time.Hour),
+	} {
+		say := func(r float64) time.Duration {
+			return b.Delay(policy.Step{Retry: 3, Previous: time.Second, Total: 2 * time.Second, Rand: func() float64 { return r }})
+		}
+		require.Equal(t, say(1), say(5))
+		require.Equal(t, say(1), say(math.Inf(1)))
+		for _, low := range []float64{-0.1, -5, math.Inf(-1), math.NaN()} {
+			require.Equal(t, say(0), say(low))
+		}
 	}
 }
 

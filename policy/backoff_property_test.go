@@ -72,11 +72,12 @@ func TestPropertyBackoffsStayWithinTheirRange(t *testing.T) {
 // R5: without jitter a later retry never waits less.
 func TestPropertyBackoffsWithoutJitterNeverShrink(t *testing.T) {
 	holds(t, drawPushed, func(p pushed) (f findings) {
-		p.waits.kind = []string{"constant", "linear", "exponential"}[p.step.Retry%3]
-		b := p.waits.backoff()
 		later := p.step
 		later.Retry = min(math.MaxInt32-1, p.step.Retry) + 1
-		f.require(b.Delay(p.step) <= b.Delay(later), "R5: retry %d waits longer than retry %d", p.step.Retry, later.Retry)
+		for _, p.waits.kind = range []string{"constant", "linear", "exponential"} {
+			b := p.waits.backoff()
+			f.require(b.Delay(p.step) <= b.Delay(later), "R5: retry %d waits longer than retry %d", p.step.Retry, later.Retry)
+		}
 		return f
 	})
 }
@@ -131,6 +132,9 @@ func TestWaitsComeCloseToWhatIsSaidOfThem(t *testing.T) {
 		retry := &policy.Retry[int]{Attempts: 6, Backoff: w.backoff()}
 		described := retry.Describe()
 		most, least := described.Bounds(policy.BareBounds()).Wait.Most, described.Repeats.LeastWait(5)
+		if kind == "spread smooth" { // a long wait leaves less for the next, but not by how much
+			continue
+		}
 		require.InEpsilon(t, float64(most), float64(sum(delays(retry.Backoff, 5, highest))), 0.01, kind)
 		if kind != "smooth" { // the waits of which cannot all be their shortest
 			require.InDelta(t, float64(least), float64(sum(delays(retry.Backoff, 5, lowest))), float64(time.Millisecond), kind)
@@ -165,4 +169,7 @@ func TestWaitsOfVeryManyAttemptsAreBounded(t *testing.T) {
 	require.Equal(t, time.Duration(math.MaxInt64), (&policy.Retry[int]{
 		Attempts: math.MaxInt32, Backoff: policy.Constant(time.Hour * 24 * 365), MaxHint: time.Hour,
 	}).Describe().Bounds(policy.BareBounds()).HintedWait.Most, "held at the longest duration")
+	require.Zero(t, (&policy.Retry[int]{
+		Attempts: 1000, Backoff: policy.Decorrelated(0, time.Hour),
+	}).Describe().Bounds(policy.BareBounds()).Wait.Most, "nothing, however often it is tripled")
 }

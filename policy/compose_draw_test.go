@@ -81,7 +81,7 @@ type waits struct {
 	ratio     float64
 }
 
-var kindsOfWaits = []string{"constant", "linear", "exponential", "full", "equal", "ratio", "decorrelated", "both", "smooth"}
+var kindsOfWaits = []string{"constant", "linear", "exponential", "full", "equal", "ratio", "decorrelated", "both", "smooth", "spread smooth"}
 
 func drawWaits(t *rapid.T) waits {
 	w := waits{kind: rapid.SampledFrom(kindsOfWaits).Draw(t, "backoff"), base: ticks(t, "base", 0, 3)}
@@ -108,6 +108,8 @@ func (w waits) backoff() policy.Backoff {
 		return policy.Decorrelated(w.base, w.max)
 	case "both":
 		return policy.Jitter(policy.Decorrelated(w.base, w.max), w.ratio)
+	case "spread smooth":
+		return policy.Jitter(policy.FullJitter(policy.SmoothJitter(w.base, w.max)), w.ratio)
 	default:
 		return policy.SmoothJitter(w.base, w.max)
 	}

@@ -70,6 +70,13 @@ func TestFallbackThatFailsKeepsTheCallsError(t *testing.T) {
 	wrapped := errors.Join(down, empty)
 	require.Same(t, wrapped, answer(func(error) error { return wrapped }), "it tells of the call already")
 	require.Same(t, down, answer(func(err error) error { return err }), "it gave up, and says nothing new")
+
+	p := pipeline.Wrap(&policy.Fallback[int]{
+		Classify: func(int, error) policy.Outcome { return policy.TransientFailure },
+		Func:     func(context.Context, int, error) (int, error) { return 0, empty },
+	})
+	_, err = p.Do(t.Context(), func(context.Context) (int, error) { return 0, nil })
+	require.Same(t, empty, err, "there is no other error to keep")
 }
 
 // Scenario 64: the end of the context is answered where it was a deadline, and by a func that may see that it ended.

@@ -157,3 +157,17 @@ func TestTheCauseIsToldThroughEveryLayer(t *testing.T) {
 		})
 	}
 }
+
+// Once the context has ended nobody is asked how long to wait, no wait is told of, and the cause is, whatever the hint.
+func TestRetryAsksNobodyOnceTheContextHasEnded(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	p := pipeline.Wrap(&policy.Retry[int]{
+		Backoff: policy.BackoffFunc(func(policy.Step) time.Duration { t.Fatal("asked"); return 0 }),
+	}).Observe(policy.ObserverFunc(func(_ context.Context, e policy.Event) { require.NotEqual(t, policy.Retrying, e.Kind) }))
+	_, err := p.Do(ctx, func(context.Context) (int, error) {
+		cancel(errHungUp)
+		return 0, policy.RetryAfter(errDown, time.Hour)
+	})
+	require.ErrorIs(t, err, errHungUp)
+	require.ErrorIs(t, err, errDown)
+}

@@ -159,7 +159,7 @@ func (c retryCase) judgeEnd(f *findings, r *run) {
 		}
 		return
 	}
-	if !mortal || last.ends < ends {
+	if !mortal || last.ends < ends || errors.Is(last.err, c.caller.cause()) {
 		f.require(r.err == last.err, "R6: %v is not identical to %v", r.err, last.err)
 	}
 	if c.retryable(r, len(r.calls)-1) && len(r.calls) < c.most() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -80,9 +81,12 @@ func TestRetryAndAContextThatEnds(t *testing.T) {
 
 // Scenario 35: whichever hook the context ends in, there is no further call.
 func TestRetryCallsNoMoreWhenAHookEndsTheContext(t *testing.T) {
-	hooks := []string{"classifier", "backoff", "hint", "observer", "discard", "as the wait ends"}
-	for _, where := range hooks {
+	for where, wait := range map[string]time.Duration{
+		"classifier": time.Second, "backoff": time.Second, "hint": time.Second, "observer": time.Second, "discard": time.Second,
+		"as the wait ends": time.Second, "backoff, without a wait": 0, "observer, without a wait": 0, "discard, without a wait": 0,
+	} {
 		t.Run(where, func(t *testing.T) {
+			where, _, _ := strings.Cut(where, ",")
 			v, calls, discarded := clock.NewVirtual(), 0, 0
 			ctx, cancel := context.WithCancelCause(t.Context())
 			at := func(hook string) {
@@ -96,7 +100,7 @@ func TestRetryCallsNoMoreWhenAHookEndsTheContext(t *testing.T) {
 			p := pipeline.Wrap(&policy.Retry[int]{
 				Clock:    v,
 				Classify: func(int, error) policy.Outcome { at("classifier"); return policy.TransientFailure },
-				Backoff:  policy.BackoffFunc(func(policy.Step) time.Duration { at("backoff"); return time.Second }),
+				Backoff:  policy.BackoffFunc(func(policy.Step) time.Duration { at("backoff"); return wait }),
 				Hint:     func(int, error) time.Duration { at("hint"); return 0 },
 				Discard:  func(int) { discarded++; at("discard") },
 			}).Observe(policy.ObserverFunc(func(_ context.Context, e policy.Event) {
