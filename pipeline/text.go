@@ -66,11 +66,11 @@ func worst(b policy.Bounds) string {
 		if b.Besides != "" {
 			lines[4] += ", plus the time of " + b.Besides
 		}
+		heeds := "            (if the func ends once its context has ended"
 		if b.Detaches {
-			lines = append(lines, "            (a detached func may go on for longer)")
-		} else {
-			lines = append(lines, "            (if the func ends once its context has ended)")
+			heeds += "; a detached one may go on for longer"
 		}
+		lines = append(lines, heeds+")")
 	}
 	return strings.Join(lines, "\n")
 }
