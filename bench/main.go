@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -93,7 +94,7 @@ func compare(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		return fmt.Errorf("-rounds is %d; want 1 or more", o.rounds)
 	}
 	show, done := progress(stderr)
-	plan := measure.Plan{Rounds: o.rounds, Slice: slice(o.budget, len(cases), o.rounds), Progress: show}
+	plan := measure.Plan{Rounds: o.rounds, Slice: measure.Slice(o.budget, len(cases), o.rounds), Progress: show}
 	series, err := plan.Run(ctx, cases)
 	done()
 	if err != nil {
@@ -105,13 +106,6 @@ func compare(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	return write(o, results, stdout)
 }
 
-// slice is how long a case may take in each round. Calibration and garbage collection take some time besides.
-func slice(budget time.Duration, cases, rounds int) time.Duration {
-	const besides = 300 * time.Microsecond
-	calibration := time.Duration(cases) * 5 * time.Millisecond
-	return max(100*time.Microsecond, (budget-calibration)/time.Duration(cases*rounds)-besides)
-}
-
 func numbers(list string) ([]int, error) {
 	var all []int
 	for text := range strings.SplitSeq(list, ",") {
@@ -121,5 +115,6 @@ func numbers(list string) ([]int, error) {
 		}
 		all = append(all, n)
 	}
-	return all, nil
+	slices.Sort(all)
+	return slices.Compact(all), nil
 }

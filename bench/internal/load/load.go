@@ -19,8 +19,8 @@ type Peer interface {
 	Modules() []string
 	// Op is the workload of that name around work, or nil where the library has nothing of the kind.
 	Op(name string, work Work) Op
-	// Note is what the library does otherwise than the workload says; empty for nothing.
-	Note(name string) string
+	// Notes are what the library does otherwise than the workload says, and why it may be quicker.
+	Notes(name string) []string
 }
 
 // Work is the call that a workload protects, in the shapes that workloads need.

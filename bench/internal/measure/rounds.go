@@ -27,7 +27,7 @@ func (p Plan) Run(ctx context.Context, cases []Case) ([]Series, error) {
 	series := make([]Series, len(cases))
 	calls := make([]int, len(cases))
 	for i, c := range cases {
-		series[i] = Series{Case: c, Times: make([]float64, 0, p.Rounds)}
+		series[i] = Series{Case: c}
 		var err error
 		if series[i].Allocs, series[i].Bytes, err = c.Allocations(); err != nil {
 			return nil, err
@@ -61,6 +61,13 @@ func (p Plan) Run(ctx context.Context, cases []Case) ([]Series, error) {
 		slices.Reverse(order)
 	}
 	return series, nil
+}
+
+// Slice is how long each of cases may take in each of rounds, to keep within budget. Calibration and garbage collection take some time besides.
+func Slice(budget time.Duration, cases, rounds int) time.Duration {
+	const besides = 300 * time.Microsecond
+	calibration := time.Duration(cases) * 5 * time.Millisecond
+	return max(100*time.Microsecond, (budget-calibration)/time.Duration(cases*rounds)-besides)
 }
 
 // calibrate is how many calls take about as long as slice.

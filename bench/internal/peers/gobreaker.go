@@ -33,7 +33,7 @@ func Gobreaker() load.Peer {
 			},
 			load.Shared: gbShared,
 		},
-		notes: notes{load.Shared: "results go through `any`"},
+		notes: notes{load.Shared: {"results go through any"}},
 	}
 }
 

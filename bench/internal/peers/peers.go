@@ -28,12 +28,12 @@ type library struct {
 	name    string
 	modules []string
 	ops     map[string]func(load.Work) load.Op
-	notes   map[string]string
+	notes   map[string][]string
 }
 
-func (l library) Name() string            { return l.name }
-func (l library) Modules() []string       { return l.modules }
-func (l library) Note(name string) string { return l.notes[name] }
+func (l library) Name() string               { return l.name }
+func (l library) Modules() []string          { return l.modules }
+func (l library) Notes(name string) []string { return l.notes[name] }
 
 func (l library) Op(name string, work load.Work) load.Op {
 	build := l.ops[name]
@@ -45,7 +45,13 @@ func (l library) Op(name string, work load.Work) load.Op {
 
 type (
 	ops   = map[string]func(load.Work) load.Op
-	notes = map[string]string
+	notes = map[string][]string
+)
+
+// Notes that several libraries have.
+const (
+	onStack = "calls the func through no interface, so that what it captures stays on the stack; policies that compose need one"
+	oneCopy = "hands the result through no policies, so that it is copied less often"
 )
 
 // failing calls what is to fail until a breaker that opens at load.Threshold failures has opened.

@@ -13,14 +13,21 @@ import (
 
 // Resiliency is eapache/go-resiliency. Its funcs return nothing but an error, so that a result is captured.
 func Resiliency() load.Peer {
-	const streak = "a success does not end a row of failures; only time does"
-	const detached = "runs the func on a goroutine of its own, and without a context that ends"
+	const (
+		streak   = "a success does not end a row of failures; only time does"
+		detached = "runs the func on a goroutine of its own, and without a context that ends"
+		loop     = "does not look at the context before it calls"
+		timed    = "a goroutine ends the open state, so that a refusal reads no clock; nor does it say until when"
+	)
 	return library{
 		name: "go-resiliency", modules: []string{"github.com/eapache/go-resiliency"},
 		notes: notes{
-			load.Breaker: streak, load.CaptureBreaker: streak, load.BlockBreaker: streak, load.Shared: streak,
-			load.Three: streak, load.ThreeRequest: streak, load.CaptureThree: streak, load.BlockThree: streak,
-			load.Four: detached, load.Timeout: detached, load.TimeoutDone: detached,
+			load.Retry: {loop}, load.CaptureRetry: {loop, onStack}, load.BlockRetry: {loop, oneCopy},
+			load.Breaker: {streak}, load.CaptureBreaker: {streak, onStack}, load.BlockBreaker: {streak, oneCopy},
+			load.Three: {loop, streak}, load.ThreeRequest: {loop, streak},
+			load.CaptureThree: {loop, streak, onStack}, load.BlockThree: {loop, streak, oneCopy},
+			load.Shared: {streak, oneCopy}, load.Refusal: {timed},
+			load.Four: {loop, streak, detached}, load.Timeout: {detached}, load.TimeoutDone: {detached},
 		},
 		ops: ops{
 			load.Retry: func(w load.Work) load.Op { return rsRetry(w.Call) },

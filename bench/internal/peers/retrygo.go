@@ -15,7 +15,9 @@ func RetryGo() load.Peer {
 	const deaf = "a retrier built once does not heed the call's context"
 	return library{
 		name: "retry-go", modules: []string{"github.com/avast/retry-go/v5"},
-		notes: notes{load.Retry: deaf, load.Failing: deaf, load.CaptureRetry: deaf, load.BlockRetry: deaf},
+		notes: notes{
+			load.Retry: {deaf}, load.Failing: {deaf}, load.CaptureRetry: {deaf, onStack}, load.BlockRetry: {deaf, oneCopy},
+		},
 		ops: ops{
 			load.Retry: func(w load.Work) load.Op {
 				r := retrygo.NewWithData[int](rgOptions()...)

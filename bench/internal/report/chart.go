@@ -63,8 +63,8 @@ func (r Results) Chart() string {
 		y = max(left, right)
 	}
 	y = c.scaling(r, y)
-	for i, note := range c.notes {
-		c.text("small", margin, y, "start", marks[i]+" "+upper(note)+".")
+	for _, note := range c.notes.list() {
+		c.text("small", margin, y, "start", note)
 		y += 18
 	}
 	c.text("small", margin, y+8, "start", r.Machine.String())
@@ -125,7 +125,7 @@ func (c *canvas) bars(r Results, x, y, w int, workload, title string) int {
 		text, bar := r.class("name", cell.Peer), r.class("bar", cell.Peer)
 		t := cell.Alone()
 		length := max(2, int(space*t.Nanos/longest))
-		c.text(text, x+labels-10, y+barHeight-2, "end", cell.Peer+c.notes.mark(cell.Note))
+		c.text(text, x+labels-10, y+barHeight-2, "end", cell.Peer+c.notes.marks(cell.Notes))
 		fmt.Fprintf(c, `<rect class="%s" x="%d" y="%d" width="%d" height="%d" rx="2"/>`+"\n", bar, x+labels, y, length, barHeight)
 		value := nanos(t.Nanos) + ", " + allocations(cell.Allocs)
 		if t.Ratio >= 1.5 {

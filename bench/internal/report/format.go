@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,20 +39,44 @@ func percent(share float64) string { return fmt.Sprintf("±%.0f %%", 100*share) 
 // noted numbers notes as they come up.
 type noted []string
 
-func (n *noted) mark(note string) string {
-	if note == "" {
-		return ""
-	}
-	for i, known := range *n {
-		if known == note {
-			return marks[i%len(marks)]
+// marks are the notes' numbers.
+func (n *noted) marks(notes []string) string {
+	var all []string
+	for _, note := range notes {
+		i := slices.Index(*n, note)
+		if i < 0 {
+			i = len(*n)
+			*n = append(*n, note)
 		}
+		all = append(all, superscript(i+1))
 	}
-	*n = append(*n, note)
-	return marks[(len(*n)-1)%len(marks)]
+	return strings.Join(all, "˒")
 }
 
-var marks = strings.Split("¹ ² ³ ⁴ ⁵ ⁶ ⁷ ⁸ ⁹", " ")
+// list is the notes as sentences, with their numbers.
+func (n noted) list() []string {
+	all := make([]string, len(n))
+	for i, note := range n {
+		all[i] = superscript(i+1) + " " + upper(note) + "."
+	}
+	return all
+}
+
+func superscript(n int) string {
+	digits := []rune("⁰¹²³⁴⁵⁶⁷⁸⁹")
+	var b strings.Builder
+	for _, d := range strconv.Itoa(n) {
+		b.WriteRune(digits[d-'0'])
+	}
+	return b.String()
+}
+
+func upper(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
 
 // header says what the numbers are and where they come from.
 func (r Results) header() string {

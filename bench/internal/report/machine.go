@@ -60,8 +60,8 @@ func processor() string {
 	return "unknown processor"
 }
 
-// Versions are those of the modules that columns are made of, as this program was built with them. One that is
-// replaced by a directory is "this checkout".
+// Versions are those of the modules that columns are made of, as this program was built with them. This
+// checkout's own has no version.
 func Versions(columns []Column) []Module {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -72,10 +72,7 @@ func Versions(columns []Column) []Module {
 		for _, path := range c.Modules {
 			for _, dep := range info.Deps {
 				m := Module{path, dep.Version}
-				if dep.Replace != nil {
-					m.Version = "this checkout"
-				}
-				if dep.Path == path && !slices.Contains(modules, m) {
+				if dep.Path == path && dep.Replace == nil && !slices.Contains(modules, m) {
 					modules = append(modules, m)
 				}
 			}

@@ -15,26 +15,11 @@ func (r Results) Markdown() string {
 		fmt.Fprintf(&b, "\n### %s\n\n%s.\n\n", upper(row.Workload), upper(row.Means))
 		b.WriteString("| | " + strings.Join(columns, " | ") + " |\n|---|" + strings.Repeat("--:|", len(columns)) + "\n")
 		for _, c := range row.Cells {
-			fmt.Fprintf(&b, "| %s%s | %s |\n", c.Peer, notes.mark(c.Note), strings.Join(r.values(c), " | "))
+			fmt.Fprintf(&b, "| %s%s | %s |\n", c.Peer, notes.marks(c.Notes), strings.Join(r.values(c), " | "))
 		}
 	}
 	if len(notes) > 0 {
-		b.WriteString("\n" + notes.text())
+		b.WriteString("\n" + strings.Join(notes.list(), "  \n") + "\n")
 	}
 	return b.String()
-}
-
-func (n noted) text() string {
-	var b strings.Builder
-	for i, note := range n {
-		fmt.Fprintf(&b, "%s %s.  \n", marks[i%len(marks)], upper(note))
-	}
-	return b.String()
-}
-
-func upper(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,15 +62,25 @@ func (r Results) Table() string {
 			if ratio := c.Alone().Ratio; p.Name != r.Peers[0].Name && ratio >= 1.5 {
 				text += " (" + times(ratio) + ")"
 			}
-			b.WriteString(" " + text + notes.mark(c.Note) + " |")
+			b.WriteString(" " + text + notes.marks(c.Notes) + " |")
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\n" + r.header() + "\n")
+	b.WriteString("\n" + r.header() + r.scales() + "\n")
 	if len(notes) > 0 {
-		b.WriteString("\n" + notes.text())
+		b.WriteString("\n" + strings.Join(notes.list(), "  \n") + "\n")
 	}
 	return b.String()
+}
+
+// scales says what calls lose when they come from many goroutines.
+func (r Results) scales() string {
+	c, ok := r.Row(load.Three).Cell(r.Peers[0].Name)
+	if !ok || len(c.Times) < 2 {
+		return ""
+	}
+	last := c.Times[len(c.Times)-1]
+	return fmt.Sprintf(" From %d goroutines a call of %s takes %s of what it takes from one.", last.Goroutines, load.Three, times(last.Loss))
 }
 
 // best is the quickest library of the row.
@@ -78,13 +89,5 @@ func (r Row) best(limit string) string {
 	if len(cells) == 0 {
 		return ""
 	}
-	return slices.MinFunc(cells, func(a, b Cell) int {
-		switch d := a.Alone().Nanos - b.Alone().Nanos; {
-		case d < 0:
-			return -1
-		case d > 0:
-			return 1
-		}
-		return 0
-	}).Peer
+	return slices.MinFunc(cells, func(a, b Cell) int { return cmp.Compare(a.Alone().Nanos, b.Alone().Nanos) }).Peer
 }

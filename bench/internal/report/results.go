@@ -33,23 +33,20 @@ type Row struct {
 
 // A Cell is a workload as one library does it.
 type Cell struct {
-	Peer   string `json:"peer"`
-	Allocs uint64 `json:"allocs"`
-	Bytes  uint64 `json:"bytes"`
-	Times  []Time `json:"times"` // by the number of goroutines, ascending
-	Note   string `json:"note,omitempty"`
+	Peer   string   `json:"peer"`
+	Allocs uint64   `json:"allocs"`
+	Bytes  uint64   `json:"bytes"`
+	Times  []Time   `json:"times"` // by the number of goroutines, ascending
+	Notes  []string `json:"notes,omitempty"`
 }
 
-// A Time is how long one call takes on the processor it runs on.
+// A Time is the processor time of one call.
 type Time struct {
 	Goroutines int     `json:"goroutines"`
 	Nanos      float64 `json:"nanos"`           // the median over the rounds
 	Spread     float64 `json:"spread"`          // ±, of the middle half of the rounds, as a share of Nanos
 	Ratio      float64 `json:"ratio,omitempty"` // to ours, the median over the rounds; 0 where ours does not have it
-
-	// Loss is the time by that from the fewest goroutines, corrected by the same of a direct call: what a machine that is
-	// shared, or whose cores are, takes from all alike does not count. 1 is no loss.
-	Loss float64 `json:"loss,omitempty"`
+	Loss       float64 `json:"loss,omitempty"`  // Nanos by that from the fewest goroutines: 1 is no loss
 }
 
 // Collect arranges series into rows.
@@ -76,7 +73,7 @@ func Collect(series []measure.Series, workloads []load.Workload, peers []load.Pe
 }
 
 func collect(series []measure.Series, workload string, p load.Peer, ours string) (Cell, bool) {
-	cell := Cell{Peer: p.Name(), Note: p.Note(workload)}
+	cell := Cell{Peer: p.Name(), Notes: p.Notes(workload)}
 	var alone measure.Series
 	for _, s := range series {
 		if s.Workload != workload || s.Peer != p.Name() {
@@ -90,26 +87,16 @@ func collect(series []measure.Series, workload string, p load.Peer, ours string)
 		if base := find(series, workload, ours, s.Goroutines); base != nil {
 			t.Ratio = measure.Median(measure.Ratios(s.Times, base.Times))
 		}
-		t.Loss = loss(series, s, alone)
+		t.Loss = measure.Median(measure.Ratios(s.Times, alone.Times))
 		cell.Times = append(cell.Times, t)
 	}
 	return cell, len(cell.Times) > 0
 }
 
-func loss(series []measure.Series, many, alone measure.Series) float64 {
-	ratios := measure.Ratios(many.Times, alone.Times)
-	if bare := find(series, load.Direct, "", many.Goroutines); bare != nil {
-		if bareAlone := find(series, load.Direct, "", alone.Goroutines); bareAlone != nil {
-			ratios = measure.Ratios(ratios, measure.Ratios(bare.Times, bareAlone.Times))
-		}
-	}
-	return measure.Median(ratios)
-}
-
-// find is the series of a case; an empty peer means any.
+// find is the series of a case, or nil.
 func find(series []measure.Series, workload, peer string, goroutines int) *measure.Series {
 	for i, s := range series {
-		if s.Workload == workload && s.Goroutines == goroutines && (peer == "" || s.Peer == peer) {
+		if s.Workload == workload && s.Peer == peer && s.Goroutines == goroutines {
 			return &series[i]
 		}
 	}
@@ -144,14 +131,14 @@ func (c Cell) Alone() Time {
 	return c.Times[0]
 }
 
-// From is the cell's time from so many goroutines, and whether it was measured.
-func (c Cell) From(goroutines int) (Time, bool) {
+// From is the cell's time from so many goroutines; its Nanos are NaN where that was not measured.
+func (c Cell) From(goroutines int) Time {
 	for _, t := range c.Times {
 		if t.Goroutines == goroutines {
-			return t, true
+			return t
 		}
 	}
-	return Time{}, false
+	return Time{Goroutines: goroutines, Nanos: math.NaN()}
 }
 
 // Goroutines are the numbers of goroutines that were measured, ascending.

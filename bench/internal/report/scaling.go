@@ -32,7 +32,7 @@ func (c *canvas) lines(r Results, all []int, x, y, w int, workload, title string
 	}
 	c.text("head", x, y, "start", title)
 	y += 17
-	c.text("small", x, y, "start", "time of a call by its time from one; 1× is without loss")
+	c.text("small", x, y, "start", "processor time of a call, by that from one; 1× is without loss")
 	y += 14
 	most := 2.0
 	for _, cell := range row.Cells {
@@ -54,7 +54,7 @@ func (c *canvas) lines(r Results, all []int, x, y, w int, workload, title string
 	for _, cell := range slices.Backward(row.Cells) { // ours is drawn last, on top
 		var points []string
 		for i, g := range all {
-			if t, ok := cell.From(g); ok {
+			if t := cell.From(g); t.Loss > 0 {
 				ends[cell.Peer] = at(t.Loss)
 				points = append(points, fmt.Sprintf("%d,%d", x+axis+i*step, at(t.Loss)))
 			}

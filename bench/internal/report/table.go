@@ -20,12 +20,9 @@ func (r Results) columns() []string {
 // values are c's, by columns.
 func (r Results) values(c Cell) []string {
 	var all []string
-	var last Time
+	var t Time
 	for i, g := range r.Goroutines() {
-		t, ok := c.From(g)
-		if ok {
-			last = t
-		}
+		t = c.From(g)
 		all = append(all, nanos(t.Nanos))
 		if i == 0 {
 			all = append(all, percent(t.Spread), times(t.Ratio),
@@ -33,7 +30,7 @@ func (r Results) values(c Cell) []string {
 		}
 	}
 	if len(r.Goroutines()) > 1 {
-		all = append(all, times(last.Loss))
+		all = append(all, times(t.Loss))
 	}
 	return all
 }
@@ -46,6 +43,6 @@ func goroutines(n int) string {
 }
 
 // legend says what the columns are.
-const legend = `Times are of one call on the processor it runs on, which is the time that passed, times the cores, by the calls.
+const legend = `Times are processor time of one call: contention and garbage collection add to it, other programs and waiting do not.
 ± is the middle half of the rounds. "by ours" compares with Holdfast. "loss" is the time from the most goroutines by
-that from one, where a direct call's is 1: what scales without loss has 1.0×, whatever else the machine does.`
+that from one: what scales without loss has 1.0×.`

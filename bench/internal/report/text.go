@@ -10,13 +10,14 @@ import (
 func (r Results) Text() string {
 	columns := r.columns()
 	name := 0
+	var widest noted
 	widths := make([]int, len(columns))
 	for i, c := range columns {
 		widths[i] = utf8.RuneCountInString(c)
 	}
 	for _, row := range r.Rows {
 		for _, c := range row.Cells {
-			name = max(name, utf8.RuneCountInString(c.Peer)+1)
+			name = max(name, utf8.RuneCountInString(c.Peer+widest.marks(c.Notes)))
 			for i, v := range r.values(c) {
 				widths[i] = max(widths[i], utf8.RuneCountInString(v))
 			}
@@ -36,11 +37,11 @@ func (r Results) Text() string {
 	for _, row := range r.Rows {
 		b.WriteString(row.Workload + "\n")
 		for _, c := range row.Cells {
-			line(c.Peer+notes.mark(c.Note), r.values(c))
+			line(c.Peer+notes.marks(c.Notes), r.values(c))
 		}
 	}
 	if len(notes) > 0 {
-		b.WriteString("\n" + notes.text())
+		b.WriteString("\n" + strings.Join(notes.list(), "\n") + "\n")
 	}
 	return b.String()
 }
