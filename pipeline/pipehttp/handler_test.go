@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -127,6 +128,27 @@ func TestHandlerKeepsTheWritersAbilities(t *testing.T) {
 		require.Equal(t, want, response.StatusCode)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// A connection that the handler has taken over is its own, whatever becomes of the call.
+func TestHandlerLeavesATakenConnectionAlone(t *testing.T) {
+	var complaints strings.Builder
+	p := pipeline.Wrap(&policy.Timeout[struct{}]{Limit: time.Millisecond})
+	server := httptest.NewUnstartedServer(pipehttp.Handler(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+		<-r.Context().Done()
+		_, _ = io.WriteString(conn, "HTTP/1.1 299 Mine\r\nContent-Length: 0\r\n\r\n")
+	})))
+	server.Config.ErrorLog = log.New(&complaints, "", 0)
+	server.Start()
+	response, err := http.Get(server.URL)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, 299, response.StatusCode)
+	server.Close()
+	require.Empty(t, complaints.String())
 }
 
 // An informational status is not the response's own.

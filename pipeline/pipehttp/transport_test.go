@@ -332,6 +332,70 @@ func TestTransportRemembersHosts(t *testing.T) {
 	require.Equal(t, map[string]int{"a": 1, "a:8080": 1, "b": 3}, built, "b took the place of the one that was closed")
 }
 
+// A host with a call under way keeps its place.
+func TestTransportKeepsHostsWithCallsUnderWay(t *testing.T) {
+	built := map[string]int{}
+	entered, leave := make(chan struct{}), make(chan struct{})
+	tr := &pipehttp.Transport{
+		Hosts: 1,
+		Base: tripper(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == "slow" {
+				entered <- struct{}{}
+				<-leave
+			}
+			return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+		}),
+		Pipeline: func(host string) pipeline.Pipeline[*http.Response] {
+			built[host]++
+			return pipeline.Pipeline[*http.Response]{}
+		},
+	}
+	get := func(url string) {
+		response, err := tr.RoundTrip(httptest.NewRequest(http.MethodGet, url, nil))
+		if err == nil {
+			_ = response.Body.Close()
+		}
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); get("http://slow/") }()
+	<-entered
+	get("http://b/")
+	get("http://b/")
+	require.Equal(t, map[string]int{"slow": 1, "b": 2}, built)
+	close(leave)
+	<-done
+	get("http://b/")
+	get("http://b/")
+	require.Equal(t, map[string]int{"slow": 1, "b": 3}, built)
+}
+
+// A pipeline that answers with both a response and an error, or neither, breaks no promise of a RoundTripper.
+func TestTransportHoldsWhateverThePipelineReturns(t *testing.T) {
+	var closed atomic.Int64
+	down := errors.New("down")
+	answer := func(r *http.Response, err error) *pipehttp.Transport {
+		return &pipehttp.Transport{Base: tripper(func(*http.Request) (*http.Response, error) { return nil, down }),
+			Pipeline: func(string) pipeline.Pipeline[*http.Response] {
+				return pipeline.Wrap(&policy.Fallback[*http.Response]{
+					Func: func(context.Context, *http.Response, error) (*http.Response, error) { return r, err },
+				})
+			}}
+	}
+	both := answer(&http.Response{Body: closing{strings.NewReader(""), &closed}}, down)
+	response, err := both.RoundTrip(httptest.NewRequest(http.MethodGet, "http://a/", nil))
+	require.ErrorIs(t, err, down)
+	require.Nil(t, response)
+	require.EqualValues(t, 1, closed.Load())
+	neither := answer(nil, nil)
+	_, err = neither.RoundTrip(httptest.NewRequest(http.MethodGet, "http://a/", nil))
+	require.ErrorContains(t, err, "neither a response nor an error")
+	own := answer(&http.Response{StatusCode: 299, Body: http.NoBody}, nil)
+	response, err = own.RoundTrip(httptest.NewRequest(http.MethodGet, "http://a/", nil))
+	require.NoError(t, err)
+	require.Equal(t, 299, response.StatusCode)
+	require.NoError(t, response.Body.Close())
+}
+
 // The connection can be written to after a switch of protocols.
 func TestTransportKeepsAWritableBodyWritable(t *testing.T) {
 	client, server := net.Pipe()
