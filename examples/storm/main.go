@@ -56,7 +56,7 @@ With three attempts per request, the retries alone are load enough to keep every
 func summary(row row, reports sim.Reports) []string {
 	recovery := "–"
 	if reports.Recovered() > 0 {
-		recovery = fmt.Sprintf("%.0f s", (reports.MedianRecovery() - middle).Seconds())
+		recovery = fmt.Sprintf("%g s", (reports.MedianRecovery() - middle).Seconds())
 	}
 	goodput := reports.Mean(func(r sim.Report) float64 { return r.Goodput(time.Minute, 2*time.Minute) })
 	return []string{

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +21,8 @@ type chart struct {
 	XLabel        string
 	Bands         []band
 	Lines         []line
-	Strips        []band // of states, below the plot
+	Strips        []band   // of states, in the plot
+	Ends          []ending // the lines' names, where they end
 }
 
 type tick struct {
@@ -38,6 +41,11 @@ type line struct {
 	Path        string
 }
 
+type ending struct {
+	Name, Class string
+	Y           float64
+}
+
 // series are values over time, of one name; NaN where there is none.
 type series struct {
 	name, class string
@@ -48,21 +56,59 @@ type series struct {
 const (
 	marginLeft, marginRight = 46, 14
 	marginTop, marginBottom = 18, 34
+	marginNames             = 210
 )
 
-func newChart(title string, width, height float64, length time.Duration, phases []Phase, all ...series) chart {
+// A sketch is what a chart is made from.
+type sketch struct {
+	title         string
+	width, height float64
+	named         bool // the lines are named where they end
+	length        time.Duration
+	phases        []Phase
+	top           float64 // of the vertical axis, if that is more than the highest value
+	series        []series
+}
+
+func (s sketch) chart() chart {
 	c := chart{
-		Title: title, Width: width, Height: height,
-		Left: marginLeft, Right: width - marginRight, Top: marginTop, Bottom: height - marginBottom,
+		Title: s.title, Width: s.width, Height: s.height,
+		Left: marginLeft, Right: s.width - marginRight, Top: marginTop, Bottom: s.height - marginBottom,
 	}
-	unit, name := timeUnit(length)
-	span := max(1, float64(length))
+	if s.named {
+		c.Right -= marginNames
+	}
+	unit, name := timeUnit(s.length)
+	span := max(1, float64(s.length))
 	x := func(d time.Duration) float64 { return c.Left + float64((c.Right-c.Left)*(float64(d)/span)) }
-	for _, v := range ticks(span/float64(unit), int(width/90)) {
+	for _, v := range ticks(span/float64(unit), int(s.width/90)) {
 		c.XTicks = append(c.XTicks, tick{x(time.Duration(v * float64(unit))), short(v)})
 	}
 	c.XLabel = "time, " + name
 
+	top := max(1e-9, s.top, highest(s.series)) * 1.05
+	y := func(v float64) float64 { return c.Bottom - float64((c.Bottom-c.Top)*(v/top)) }
+	for _, v := range ticks(top, max(2, int(s.height/35))) {
+		c.YTicks = append(c.YTicks, tick{y(v), short(v)})
+	}
+	for _, p := range s.phases {
+		from, to := min(p.From, s.length), min(p.To, s.length)
+		if to > from {
+			c.Bands = append(c.Bands, band{X: x(from), Width: x(to) - x(from), Label: p.String()})
+		}
+	}
+	for _, l := range s.series {
+		c.Lines = append(c.Lines, line{l.name, l.class, path(l, x, y)})
+		if n := len(l.values); s.named && n > 0 {
+			c.Ends = append(c.Ends, ending{l.name, l.class, y(l.values[n-1])})
+		}
+	}
+	spread(c.Ends, c.Bottom)
+	return c
+}
+
+// highest is the highest value of all.
+func highest(all []series) float64 {
 	top := 0.0
 	for _, s := range all {
 		for _, v := range s.values {
@@ -71,21 +117,19 @@ func newChart(title string, width, height float64, length time.Duration, phases 
 			}
 		}
 	}
-	top = max(top*1.05, 1e-9)
-	y := func(v float64) float64 { return c.Bottom - float64((c.Bottom-c.Top)*(v/top)) }
-	for _, v := range ticks(top, max(2, int(height/45))) {
-		c.YTicks = append(c.YTicks, tick{y(v), short(v)})
-	}
-	for _, p := range phases {
-		from, to := min(p.From, length), min(p.To, length)
-		if to > from {
-			c.Bands = append(c.Bands, band{X: x(from), Width: x(to) - x(from), Label: p.Name})
+	return top
+}
+
+// spread moves names up where they would cover each other.
+func spread(ends []ending, bottom float64) {
+	const apart = 16
+	slices.SortStableFunc(ends, func(a, b ending) int { return cmp.Compare(b.Y, a.Y) })
+	for i := range ends {
+		ends[i].Y = min(ends[i].Y, bottom-float64(apart*i))
+		if i > 0 {
+			ends[i].Y = min(ends[i].Y, ends[i-1].Y-apart)
 		}
 	}
-	for _, s := range all {
-		c.Lines = append(c.Lines, line{s.name, s.class, path(s, x, y)})
-	}
-	return c
 }
 
 // path is the line in SVG's notation, interrupted where there are no values.
@@ -160,3 +204,6 @@ func (c chart) PlotHeight() float64 { return c.Bottom - c.Top }
 
 // LabelRight is where the labels of the vertical axis end.
 func (c chart) LabelRight() float64 { return c.Left - 6 }
+
+// NamesLeft is where the names of the lines begin, right of where these end.
+func (c chart) NamesLeft() float64 { return c.Right + 8 }

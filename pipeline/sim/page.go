@@ -58,8 +58,13 @@ func (p Page) WriteHTML(w io.Writer) error {
 	if len(p.Reports) > 1 {
 		view.Overview = overview(p.Reports)
 	}
+	rates, latencies := 0.0, 0.0 // of the vertical axes, the same in all cards
 	for _, r := range p.Reports {
-		view.Cards = append(view.Cards, newCard(r))
+		rates = max(rates, highest(r.traffic()))
+		latencies = max(latencies, highest(r.speed()))
+	}
+	for _, r := range p.Reports {
+		view.Cards = append(view.Cards, newCard(r, rates, latencies))
 	}
 	return pageTemplate.Execute(w, view)
 }
@@ -84,42 +89,74 @@ const (
 	cardWidth    = 560
 	wideWidth    = 1140
 	chartHeight  = 210
-	stripHeight  = 70
+	stripHeight  = 74
 	mostInCharts = 100 // points of a line of counts: with more, it shows the chance in single arrivals
 )
 
-func newCard(r Report) card {
+func newCard(r Report, rates, latencies float64) card {
 	c := card{Report: r}
-	c.Charts = append(c.Charts,
-		newChart("requests and calls a second", cardWidth, chartHeight, r.Length, r.Phases,
-			r.rates("calls made (attempts)", "calls", func(p Point) int { return p.Calls }),
-			r.rates("requests offered", "offered", func(p Point) int { return p.Offered }),
-			r.rates("requests that succeeded (goodput)", "good", func(p Point) int { return p.Good })),
-	)
+	c.Charts = append(c.Charts, sketch{
+		title: "requests and calls a second", width: cardWidth, height: chartHeight,
+		length: r.Length, phases: r.Phases, top: rates, series: r.traffic(),
+	}.chart())
 	if r.Circuits > 0 {
 		c.Charts = append(c.Charts, r.strip())
 	}
-	c.Charts = append(c.Charts, newChart("latency of requests that succeeded, s", cardWidth, chartHeight*3/4, r.Length, r.Phases,
-		r.latencies("99 % within", "p99", func(p Point) time.Duration { return p.P99 }),
-		r.latencies("half within", "p50", func(p Point) time.Duration { return p.P50 })))
+	c.Charts = append(c.Charts, sketch{
+		title: "latency of the requests that succeeded, seconds", width: cardWidth, height: chartHeight * 3 / 4,
+		length: r.Length, phases: r.Phases, top: latencies, series: r.speed(),
+	}.chart())
 	c.Facts = [][2]string{
-		{"requests succeeded", percent(r.SuccessRate())},
+		{"succeeded", percent(r.SuccessRate())},
 		{"calls per request", decimals(r.CallsPerRequest(), 2)},
-		{"latency, median and 99 %", seconds(r.Latency.P50) + ", " + seconds(r.Latency.P99)},
+		{"latency, median and 99 %", seconds(r.Latency.P50) + " and " + seconds(r.Latency.P99)},
 	}
 	return c
 }
 
+// Tone is how the card says its verdict.
+func (c card) Tone() string {
+	switch {
+	case !c.Recovery.Expected:
+		return "plain"
+	case c.Recovery.Recovered:
+		return "up"
+	default:
+		return "down"
+	}
+}
+
 // overview compares the goodput of several reports.
 func overview(reports []Report) *chart {
-	var all []series
+	first := reports[0]
+	all := []series{first.rates("offered", "offered", func(p Point) int { return p.Offered })}
 	length := time.Duration(0)
 	for i, r := range reports {
 		all = append(all, r.rates(r.Name, "l"+strconv.Itoa(i%6), func(p Point) int { return p.Good }))
 		length = max(length, r.Length)
 	}
-	c := newChart("goodput: requests that succeeded, a second", wideWidth, chartHeight*3/2, length, reports[0].Phases, all...)
+	c := sketch{
+		title: "goodput: requests that succeeded, a second", width: wideWidth, height: chartHeight * 3 / 2, named: true,
+		length: length, phases: first.Phases, series: all,
+	}.chart()
 	return &c
+}
+
+// traffic is what a report's first chart shows.
+func (r Report) traffic() []series {
+	return []series{
+		r.rates("calls made (attempts)", "calls", func(p Point) int { return p.Calls }),
+		r.rates("requests offered", "offered", func(p Point) int { return p.Offered }),
+		r.rates("succeeded (goodput)", "good", func(p Point) int { return p.Good }),
+	}
+}
+
+// speed is what its last chart shows.
+func (r Report) speed() []series {
+	return []series{
+		r.latencies("99 % within", "p99", func(p Point) time.Duration { return p.P99 }),
+		r.latencies("half within", "p50", func(p Point) time.Duration { return p.P50 }),
+	}
 }
 
 // rates are counts a second, of so many steps at a time that chance does not show too much.
@@ -134,7 +171,7 @@ func (r Report) rates(name, class string, of func(Point) int) series {
 		}
 		begin, end := r.Timeline[i].At, r.stepEnd(last)
 		s.times = append(s.times, begin+(end-begin)/2)
-		s.values = append(s.values, float64(count)/(end-begin).Seconds())
+		s.values = append(s.values, perSecond(count, end-begin))
 	}
 	return s
 }
@@ -154,11 +191,11 @@ func (r Report) latencies(name, class string, of func(Point) time.Duration) seri
 
 // strip shows the states of the circuits.
 func (r Report) strip() chart {
-	title := "circuit"
+	title := "state of the circuit"
 	if r.Circuits > 1 {
 		title = fmt.Sprintf("state of most of the %d circuits", r.Circuits)
 	}
-	c := newChart(title, cardWidth, stripHeight, r.Length, nil)
+	c := sketch{title: title, width: cardWidth, height: stripHeight, length: r.Length}.chart()
 	c.YTicks = nil
 	scale := (c.Right - c.Left) / max(1, float64(r.Length))
 	for i, p := range r.Timeline {
@@ -191,7 +228,7 @@ type barRow struct {
 }
 
 func newBarChart(b Bars) barChart {
-	const label, space, row = 110, 330, 26
+	const label, space, row = 170, 290, 26
 	top := 1e-9
 	for _, bar := range b.Bars {
 		top = max(top, bar.Value)
@@ -199,7 +236,7 @@ func newBarChart(b Bars) barChart {
 	c := barChart{Title: b.Title, Height: float64(row*len(b.Bars) + 6)}
 	for i, bar := range b.Bars {
 		width := max(1, float64(space*(bar.Value/top)))
-		c.Rows = append(c.Rows, barRow{bar.Label, strconv.FormatFloat(math.Round(bar.Value), 'f', -1, 64) + " " + b.Unit, float64(i * row), width, label + width + 6})
+		c.Rows = append(c.Rows, barRow{bar.Label, decimals(bar.Value, 0) + " " + b.Unit, float64(i * row), width, label + width + 6})
 	}
 	return c
 }

@@ -30,26 +30,34 @@ func newRecord(w *world) *record {
 
 // tick ends a step and starts the next one, until the run is over.
 func (r *record) tick() {
-	at := r.catchUp()
-	if r.closed {
-		return
-	}
+	at, _ := r.catchUp()
 	s := r.world.setup
 	if at > 0 && s.Progress != nil {
 		s.Progress(Progress{At: at, Length: s.Length, Requests: r.sums.Requests})
 	}
-	if at == 0 || s.Length > 0 || r.underWay > 0 {
+	switch {
+	case s.Length > 0 && at >= s.Length:
+		r.world.over = true
+		r.close()
+	case s.Length > 0:
+		r.world.clock.AfterFunc(min(r.step, s.Length-at), r.tick)
+	case at == 0 || r.underWay > 0:
 		r.world.clock.AfterFunc(r.step, r.tick)
 	}
 }
 
-// catchUp ends the steps that are over, and is the time since the start of the run.
-func (r *record) catchUp() time.Duration {
-	at := r.world.now()
-	for at >= r.now.At+r.step && !r.closed {
+// catchUp ends the steps that are over. It is the time since the start of the run, and whether what happens now still
+// counts.
+func (r *record) catchUp() (at time.Duration, counts bool) {
+	at = r.world.now()
+	length := r.world.setup.Length
+	if r.closed || length > 0 && at >= length {
+		return at, false
+	}
+	for at >= r.now.At+r.step {
 		r.endStep(r.now.At + r.step)
 	}
-	return at
+	return at, true
 }
 
 func (r *record) endStep(end time.Duration) {
@@ -77,8 +85,8 @@ func quantile(sorted []time.Duration, percent int) time.Duration {
 }
 
 func (r *record) arrived() (at time.Duration) {
-	at = r.catchUp()
-	if !r.closed {
+	at, counts := r.catchUp()
+	if counts {
 		r.now.Offered++
 		r.sums.Requests++
 		r.underWay++
@@ -87,15 +95,15 @@ func (r *record) arrived() (at time.Duration) {
 }
 
 func (r *record) called() {
-	if r.catchUp(); !r.closed {
+	if _, counts := r.catchUp(); counts {
 		r.now.Calls++
 		r.sums.Calls++
 	}
 }
 
 func (r *record) ended(begun time.Duration, o outcome) {
-	at := r.catchUp()
-	if r.closed {
+	at, counts := r.catchUp()
+	if !counts {
 		return
 	}
 	r.underWay--
@@ -127,8 +135,7 @@ func (r *record) watch(client int, c *policy.Circuit) {
 	r.states[c.State()]++
 	told := c.OnChange
 	c.OnChange = func(change policy.Change) {
-		at := r.catchUp()
-		if !r.closed {
+		if at, counts := r.catchUp(); counts {
 			r.countStates(at)
 			r.states[change.From]--
 			r.states[change.To]++
@@ -154,9 +161,8 @@ func (r *record) close() {
 	if end == 0 {
 		end = r.latest
 	}
-	r.catchUp()
-	if end > r.now.At {
-		r.endStep(end)
+	for end > r.now.At {
+		r.endStep(min(end, r.now.At+r.step))
 	}
 	r.closed = true
 	r.sums.Unfinished = r.underWay

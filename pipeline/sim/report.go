@@ -73,10 +73,7 @@ func (r Report) Goodput(from, to time.Duration) float64 {
 			length += r.stepEnd(i) - p.At
 		}
 	}
-	if length == 0 {
-		return 0
-	}
-	return float64(good) / length.Seconds()
+	return perSecond(good, length)
 }
 
 // stepEnd is when the i-th step ends.
@@ -92,4 +89,11 @@ func ratio(n, of int) float64 {
 		return 0
 	}
 	return float64(n) / float64(of)
+}
+
+func perSecond(n int, d time.Duration) float64 {
+	if d <= 0 {
+		return 0
+	}
+	return float64(n) / d.Seconds()
 }

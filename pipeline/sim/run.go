@@ -25,12 +25,6 @@ func Run(s Setup) Report {
 	for i := range max(1, s.Clients) {
 		w.clients = append(w.clients, w.newClient(i))
 	}
-	if s.Length > 0 {
-		w.clock.AfterFunc(s.Length, func() {
-			w.over = true
-			w.record.close()
-		})
-	}
 	w.record.tick()
 	w.clock.Go(w.work)
 	w.clock.Run()

@@ -41,7 +41,7 @@ type Setup struct {
 	Goal float64       // the share of Arrivals that counts as recovered, in (0, 1]; 0 means 0.9
 	Step time.Duration // of the timeline; 0 means 1s, or Length/1000 where that is longer
 
-	// Progress is called after every step of the timeline, in real time's terms many times a second.
+	// Progress is called after every step of the timeline, on the goroutine of Run or one it waits for.
 	Progress func(Progress)
 }
 

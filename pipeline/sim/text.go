@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,12 +16,21 @@ func (r Report) Verdict() string {
 	case !v.Expected:
 		return fmt.Sprintf("%s of the requests succeeded, with %s calls each", percent(r.SuccessRate()), decimals(r.CallsPerRequest(), 2))
 	case !v.Recovered:
-		return "collapsed: goodput never came back"
+		return "Collapsed: goodput never came back after the " + r.lastPhase()
 	case v.After == 0:
-		return "goodput was back before it was over"
+		return "Recovered: goodput was back as soon as the " + r.lastPhase() + " was over"
 	default:
-		return fmt.Sprintf("goodput was back %s after it was over", seconds(v.After))
+		return fmt.Sprintf("Recovered: goodput was back %s after the %s", seconds(v.After), r.lastPhase())
 	}
+}
+
+// lastPhase is the name of the phase that ends last.
+func (r Report) lastPhase() string {
+	last := slices.MaxFunc(r.Phases, func(a, b Phase) int { return cmp.Compare(a.To, b.To) })
+	if last.Name == "" {
+		return "last phase"
+	}
+	return last.Name
 }
 
 // conditions are what the run was about.
@@ -104,9 +115,9 @@ func (r Report) writeTimeline(b *strings.Builder) {
 			sum.P50, sum.P99 = max(sum.P50, p.P50), max(sum.P99, p.P99)
 			sum.Open = max(sum.Open, p.Open)
 		}
-		length := (r.stepEnd(last) - r.Timeline[i].At).Seconds()
+		length := r.stepEnd(last) - r.Timeline[i].At
 		fmt.Fprintf(b, "%10s %9s %9s %9s %9d %9s %9s %6s\n", seconds(r.Timeline[i].At),
-			decimals(float64(sum.Offered)/length, 1), decimals(float64(sum.Good)/length, 1), decimals(float64(sum.Calls)/length, 1),
+			decimals(perSecond(sum.Offered, length), 1), decimals(perSecond(sum.Good, length), 1), decimals(perSecond(sum.Calls, length), 1),
 			sum.InFlight, seconds(sum.P50), seconds(sum.P99), percent(sum.Open))
 	}
 }
