@@ -146,6 +146,16 @@ func TestALintAboutWindowsThatStayEmpty(t *testing.T) {
 	require.Equal(t, []pipeline.Lint{{Rule: pipeline.RuleIdle, Text: `the breaker "users" can never open at 3 executions a second: its window needs 5 calls a second and gets at most 3`}}, lints)
 }
 
+// Plans for different offers are independent of each other.
+func TestOfferedLeavesOtherPlansAlone(t *testing.T) {
+	rate := &policy.Breaker[int]{Circuit: &policy.Circuit{Trip: policy.FailureRate{Ratio: 0.5, Window: time.Second}}}
+	plan := pipeline.Wrap[int](retry(2, nil), retry(2, nil), retry(2, nil), rate).Explain()
+	require.Len(t, plan.Lints, 3)
+	quiet, quieter := plan.Offered(0.2), plan.Offered(0.1)
+	require.Contains(t, quiet.Lints[3].Text, "at 0.2 executions")
+	require.Contains(t, quieter.Lints[3].Text, "at 0.1 executions")
+}
+
 // A vague policy calls again, and cannot say how long it waits.
 type vague struct {
 	leastWait func(int) time.Duration

@@ -146,7 +146,7 @@ func TestACallThatWorksHardlyAsksTheClock(t *testing.T) {
 	consecutive := &policy.Breaker[int]{Circuit: &policy.Circuit{Clock: clk}}
 	rate := &policy.Breaker[int]{Circuit: &policy.Circuit{Clock: clk, Trip: policy.FailureRate{Ratio: 0.5, Window: time.Second}}}
 	for readings, policies := range map[int][][]policy.Policy[int]{
-		0: {{}, {fallback}, {retry}, {consecutive}, {fallback, retry, consecutive}, {retry, pass(), pass()}},
+		0: {{}, {fallback}, {retry}, {consecutive}, {fallback, retry, consecutive}, {retry, pass(), pass()}, {pipeline.Wrap[int](retry, pipeline.Wrap(pass()).Named("in")).Named("out")}},
 		1: {{timeout}, {rate}, {fallback, retry, rate}, {fallback, retry, consecutive, timeout}, {&policy.Retry[int]{Clock: clk, MaxElapsed: time.Hour}}},
 		2: {{fallback, retry, rate, timeout}, {timeout, retry}},
 		3: {{timeout, retry, timeout}}, // a retry asks whether its context has ended, and a limit around it the clock

@@ -107,7 +107,7 @@ func (w waits) backoff() policy.Backoff {
 	case "decorrelated":
 		return policy.Decorrelated(w.base, w.max)
 	case "both":
-		return policy.Jitter(policy.Decorrelated(w.base, w.max), w.ratio)
+		return policy.Jitter(policy.Jitter(policy.Decorrelated(w.base, w.max), 0), w.ratio)
 	case "spread smooth":
 		return policy.Jitter(policy.FullJitter(policy.SmoothJitter(w.base, w.max)), w.ratio)
 	default:

@@ -117,6 +117,19 @@ func TestEmitReachesTheScopeOfThePolicyThatEmits(t *testing.T) {
 	require.Len(t, heard, 2)
 }
 
+// A private context minds being asked.
+type private struct{ context.Context } //nolint:containedctx // for the length of a call
+
+func (private) Value(any) any { panic("asked") }
+
+// Where nobody observes, nothing is found out for an event.
+func TestEmitAsksNothingWhereNobodyObserves(t *testing.T) {
+	scope := &policy.Scope{Pipeline: "p"}
+	require.NotPanics(t, func() { scope.Emit(private{t.Context()}, policy.Event{}) })
+	scope.Observers = []policy.Observer{policy.ObserverFunc(func(context.Context, policy.Event) {})}
+	require.PanicsWithValue(t, "asked", func() { scope.Emit(private{t.Context()}, policy.Event{}) })
+}
+
 // Attempt is that of the nearest Retry, 1 outside any, and known under contexts derived from it.
 func TestAttemptIsThatOfTheNearestRetry(t *testing.T) {
 	require.Equal(t, 1, policy.Attempt(t.Context()))

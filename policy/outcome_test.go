@@ -99,6 +99,7 @@ func TestClassifiersByListsOfErrors(t *testing.T) {
 	require.Equal(t, policy.TransientFailure, listed(0, &policy.Rejection{Reason: policy.ErrOpen}), "what is listed is transient, a refusal too")
 	require.Equal(t, policy.PermanentFailure, policy.TransientOnly[int]()(0, errDown))
 	require.Equal(t, policy.TransientFailure, policy.PermanentOn[int]()(0, errDown))
+	require.Equal(t, policy.Success, policy.PermanentOn[int](nil)(0, nil), "no error is a success, whatever is listed")
 }
 
 // Marks change what an error means and nothing else about it.
