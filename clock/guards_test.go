@@ -170,3 +170,28 @@ func TestProcessIsNotWokenByAnOldWait(t *testing.T) {
 	v.AfterFunc(time.Minute, late.Open)
 	v.Run()
 }
+
+// nosy is a clock that, asked for a timer, first does something else.
+type nosy struct {
+	*clock.Virtual
+	first func()
+}
+
+func (n *nosy) AfterFunc(d time.Duration, f func()) clock.Timer {
+	if first := n.first; first != nil {
+		n.first = nil
+		first()
+	}
+	return n.Virtual.AfterFunc(d, f)
+}
+
+// Whoever comes second to arming a deadline stops the timer it has started.
+func TestDeadlineThatIsArmedMeanwhile(t *testing.T) {
+	n := &nosy{Virtual: clock.NewVirtual()}
+	ctx, cancel := clock.WithTimeout(context.Background(), n, time.Minute, nil)
+	n.first = func() { ctx.Done() }
+	ctx.Done()
+	require.Equal(t, 1, n.Pending())
+	cancel()
+	require.Zero(t, n.Pending())
+}
