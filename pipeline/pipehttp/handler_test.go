@@ -134,19 +134,25 @@ func TestHandlerKeepsTheWritersAbilities(t *testing.T) {
 func TestHandlerLeavesATakenConnectionAlone(t *testing.T) {
 	var complaints strings.Builder
 	p := pipeline.Wrap(&policy.Timeout[struct{}]{Limit: time.Millisecond})
-	server := httptest.NewUnstartedServer(pipehttp.Handler(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := pipehttp.Handler(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		require.NoError(t, err)
 		defer func() { _ = conn.Close() }()
 		<-r.Context().Done()
 		_, _ = io.WriteString(conn, "HTTP/1.1 299 Mine\r\nContent-Length: 0\r\n\r\n")
-	})))
+	}))
+	over := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(over)
+		h.ServeHTTP(w, r)
+	}))
 	server.Config.ErrorLog = log.New(&complaints, "", 0)
 	server.Start()
 	response, err := http.Get(server.URL)
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, 299, response.StatusCode)
+	<-over
 	server.Close()
 	require.Empty(t, complaints.String())
 }
