@@ -24,6 +24,11 @@ func main() {
 }
 
 func run(out string, runs int, log io.Writer) error {
+	f, err := os.Create(out)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	page := sim.Page{
 		Title: "Random waits end a contest in a tenth of the time that growing waits take, with half of the calls",
 		Lead: fmt.Sprintf(`Ten clients, or a hundred, want to write the same row at once. Each reads its version and writes if nobody else has; if somebody has, it waits and tries again. A trip through the network takes about 10 ms.
@@ -55,12 +60,7 @@ Without waits the last client is done soonest, at the price of three times the c
 		}
 		page.Bars = append(page.Bars, times, calls)
 	}
-	f, err := os.Create(out)
-	if err != nil {
-		return err
-	}
 	if err := page.WriteHTML(f); err != nil {
-		_ = f.Close()
 		return err
 	}
 	fmt.Fprintln(log, "see", out)

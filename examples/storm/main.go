@@ -24,6 +24,11 @@ func main() {
 }
 
 func run(out string, seeds int, log io.Writer) error {
+	f, err := os.Create(out)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	page := sim.Page{
 		Title: "Ten seconds of double load: retries keep the service down for good, a circuit breaker lets it come back",
 		Lead: `Users send 40 requests a second, and 80 between seconds 20 and 30. The slower the server, the more calls it has in flight, and the more it has, the slower it is: 1 s, and 10 ms for each. Clients give up after 3 s.
@@ -41,12 +46,7 @@ With three attempts per request, the retries alone are load enough to keep every
 		page.Reports = append(page.Reports, reports[0])
 		page.Table.Rows = append(page.Table.Rows, summary(row, reports))
 	}
-	f, err := os.Create(out)
-	if err != nil {
-		return err
-	}
 	if err := page.WriteHTML(f); err != nil {
-		_ = f.Close()
 		return err
 	}
 	fmt.Fprintln(log, "see", out)

@@ -31,9 +31,9 @@ type tick struct {
 }
 
 type band struct {
-	X, Width float64
-	Label    string
-	Class    string
+	X, Width    float64
+	Name, Label string // Label is as much of Name as there is room for
+	Class       string
 }
 
 type line struct {
@@ -78,6 +78,9 @@ func (s sketch) chart() chart {
 	if s.named {
 		c.Right -= marginNames
 	}
+	if len(s.series) == 0 {
+		c.Top = 4 // there are no bands to be named
+	}
 	unit, name := timeUnit(s.length)
 	span := max(1, float64(s.length))
 	x := func(d time.Duration) float64 { return c.Left + float64((c.Right-c.Left)*(float64(d)/span)) }
@@ -94,9 +97,10 @@ func (s sketch) chart() chart {
 	for _, p := range s.phases {
 		from, to := min(p.From, s.length), min(p.To, s.length)
 		if to > from {
-			c.Bands = append(c.Bands, band{X: x(from), Width: x(to) - x(from), Label: p.String()})
+			c.Bands = append(c.Bands, band{X: x(from), Width: x(to) - x(from), Name: p.String()})
 		}
 	}
+	label(c.Bands, c.Right)
 	for _, l := range s.series {
 		c.Lines = append(c.Lines, line{l.name, l.class, path(l, x, y)})
 		if n := len(l.values); s.named && n > 0 {
@@ -118,6 +122,25 @@ func highest(all []series) float64 {
 		}
 	}
 	return top
+}
+
+// label gives each band as much of its name as fits before the next one's.
+func label(bands []band, right float64) {
+	const letter = 6.5 // wide, more or less
+	slices.SortStableFunc(bands, func(a, b band) int { return cmp.Compare(a.X, b.X) })
+	for i := range bands {
+		next := right
+		if i+1 < len(bands) {
+			next = bands[i+1].X
+		}
+		name := []rune(bands[i].Name)
+		switch room := int((next - bands[i].X) / letter); {
+		case room >= len(name):
+			bands[i].Label = bands[i].Name
+		case room > 2:
+			bands[i].Label = string(name[:room-1]) + "…"
+		}
+	}
 }
 
 // spread moves names up where they would cover each other.

@@ -57,5 +57,5 @@ func ExampleRepeat() {
 		}
 	})
 	fmt.Printf("recovered in %d of %d runs, at %v\n", reports.Recovered(), len(reports), reports.MedianRecovery())
-	// Output: recovered in 5 of 5 runs, at 38s
+	// Output: recovered in 5 of 5 runs, at 40s
 }

@@ -64,7 +64,9 @@ func (p Page) WriteHTML(w io.Writer) error {
 		latencies = max(latencies, highest(r.speed()))
 	}
 	for _, r := range p.Reports {
-		view.Cards = append(view.Cards, newCard(r, rates, latencies))
+		c := card{Report: r, Compared: len(p.Reports) > 1}
+		c.draw(rates, latencies)
+		view.Cards = append(view.Cards, c)
 	}
 	return pageTemplate.Execute(w, view)
 }
@@ -73,7 +75,7 @@ func (p Page) WriteHTML(w io.Writer) error {
 func (r Report) WriteHTML(w io.Writer) error {
 	title := r.Verdict()
 	if r.Name != "" {
-		title = r.Name + ": " + title
+		title = r.Name + ". " + title
 	}
 	return Page{Title: title, Lead: r.conditions(), Reports: []Report{r}}.WriteHTML(w)
 }
@@ -81,29 +83,34 @@ func (r Report) WriteHTML(w io.Writer) error {
 // card is one report.
 type card struct {
 	Report
-	Charts []chart
-	Facts  [][2]string
+	Compared bool // with others on the same page
+	Charts   []chart
+	Facts    [][2]string
 }
 
 const (
 	cardWidth    = 560
 	wideWidth    = 1140
 	chartHeight  = 210
-	stripHeight  = 74
+	stripHeight  = 60
 	mostInCharts = 100 // points of a line of counts: with more, it shows the chance in single arrivals
 )
 
-func newCard(r Report, rates, latencies float64) card {
-	c := card{Report: r}
+// draw makes the charts, with vertical axes up to the given values.
+func (c *card) draw(rates, latencies float64) {
+	r, width := c.Report, float64(cardWidth)
+	if !c.Compared {
+		width = wideWidth
+	}
 	c.Charts = append(c.Charts, sketch{
-		title: "requests and calls a second", width: cardWidth, height: chartHeight,
+		title: "requests and calls a second", width: width, height: chartHeight,
 		length: r.Length, phases: r.Phases, top: rates, series: r.traffic(),
 	}.chart())
 	if r.Circuits > 0 {
-		c.Charts = append(c.Charts, r.strip())
+		c.Charts = append(c.Charts, r.strip(width))
 	}
 	c.Charts = append(c.Charts, sketch{
-		title: "latency of the requests that succeeded, seconds", width: cardWidth, height: chartHeight * 3 / 4,
+		title: "latency of the requests that succeeded, seconds", width: width, height: chartHeight * 3 / 4,
 		length: r.Length, phases: r.Phases, top: latencies, series: r.speed(),
 	}.chart())
 	c.Facts = [][2]string{
@@ -111,7 +118,6 @@ func newCard(r Report, rates, latencies float64) card {
 		{"calls per request", decimals(r.CallsPerRequest(), 2)},
 		{"latency, median and 99 %", seconds(r.Latency.P50) + " and " + seconds(r.Latency.P99)},
 	}
-	return c
 }
 
 // Tone is how the card says its verdict.
@@ -190,12 +196,12 @@ func (r Report) latencies(name, class string, of func(Point) time.Duration) seri
 }
 
 // strip shows the states of the circuits.
-func (r Report) strip() chart {
+func (r Report) strip(width float64) chart {
 	title := "state of the circuit"
 	if r.Circuits > 1 {
 		title = fmt.Sprintf("state of most of the %d circuits", r.Circuits)
 	}
-	c := sketch{title: title, width: cardWidth, height: stripHeight, length: r.Length}.chart()
+	c := sketch{title: title, width: width, height: stripHeight, length: r.Length}.chart()
 	c.YTicks = nil
 	scale := (c.Right - c.Left) / max(1, float64(r.Length))
 	for i, p := range r.Timeline {
@@ -205,12 +211,12 @@ func (r Report) strip() chart {
 		} else if p.Open+p.HalfOpen >= 0.5 {
 			class = "open"
 		}
-		x, width := c.Left+float64(scale*float64(p.At)), float64(scale*float64(r.stepEnd(i)-p.At))
+		from, to := c.Left+float64(scale*float64(p.At)), c.Left+float64(scale*float64(r.stepEnd(i)))
 		if n := len(c.Strips); n > 0 && c.Strips[n-1].Class == class {
-			c.Strips[n-1].Width = x + width - c.Strips[n-1].X
+			c.Strips[n-1].Width = to - c.Strips[n-1].X
 			continue
 		}
-		c.Strips = append(c.Strips, band{X: x, Width: width, Class: class})
+		c.Strips = append(c.Strips, band{X: from, Width: to - from, Class: class})
 	}
 	return c
 }

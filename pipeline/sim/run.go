@@ -96,23 +96,9 @@ func (w *world) work() {
 
 func (w *world) run(c *client) {
 	begun := w.record.arrived()
-	r := &request{Context: context.Background(), world: w}
-	env := c.env
-	env.request = r
-	_, err := c.pipeline.Do(r, func(ctx context.Context) (struct{}, error) {
-		w.record.called()
-		err := w.call(ctx, env)
-		r.served = r.served || err == nil
-		return struct{}{}, err
-	})
+	r := &request{Context: context.Background(), world: w, client: c}
+	_, err := c.pipeline.Do(r, r.attempt)
 	w.record.ended(begun, outcomeOf(r, err))
-}
-
-func (w *world) call(ctx context.Context, env Env) error {
-	if w.setup.Call != nil {
-		return w.setup.Call(ctx, env)
-	}
-	return env.Serve(ctx)
 }
 
 // A request is the context that a client calls its pipeline with. It ends with the run, but nobody can wait for that:
@@ -120,8 +106,24 @@ func (w *world) call(ctx context.Context, env Env) error {
 type request struct {
 	context.Context
 	world   *world
+	client  *client
 	watched bool // somebody asked for Done, as whoever derives a context that can be cancelled has to
-	served  bool // the server answered a call of it
+	served  bool // a call of it succeeded
+}
+
+// attempt is the func that the pipeline runs.
+func (r *request) attempt(ctx context.Context) (v struct{}, err error) {
+	w := r.world
+	w.record.called()
+	if w.setup.Call == nil {
+		err = w.server.call(ctx, r)
+	} else {
+		env := r.client.env
+		env.request = r
+		err = w.setup.Call(ctx, env)
+	}
+	r.served = r.served || err == nil
+	return v, err
 }
 
 // Done implements context.Context.

@@ -118,8 +118,16 @@ func (r Report) writeTimeline(b *strings.Builder) {
 		length := r.stepEnd(last) - r.Timeline[i].At
 		fmt.Fprintf(b, "%10s %9s %9s %9s %9d %9s %9s %6s\n", seconds(r.Timeline[i].At),
 			decimals(perSecond(sum.Offered, length), 1), decimals(perSecond(sum.Good, length), 1), decimals(perSecond(sum.Calls, length), 1),
-			sum.InFlight, seconds(sum.P50), seconds(sum.P99), percent(sum.Open))
+			sum.InFlight, latency(sum, sum.P50), latency(sum, sum.P99), percent(sum.Open))
 	}
+}
+
+// latency is d, which means nothing where no request was good.
+func latency(p Point, d time.Duration) string {
+	if p.Good == 0 {
+		return "–"
+	}
+	return seconds(d)
 }
 
 func decimals(f float64, n int) string { return strconv.FormatFloat(f, 'f', n, 64) }
@@ -130,7 +138,7 @@ func percent(f float64) string { return decimals(f*100, 1) + " %" }
 func seconds(d time.Duration) string {
 	unit, name := time.Nanosecond, "ns"
 	switch {
-	case d >= time.Second:
+	case d >= time.Second || d == 0:
 		unit, name = time.Second, "s"
 	case d >= time.Millisecond:
 		unit, name = time.Millisecond, "ms"
