@@ -166,6 +166,27 @@ func ExamplePipeline_Explain() {
 	// lint idle-window: the breaker "users" can never open at 0.1 executions a second: its window needs 2 calls a second and gets at most 0.4
 }
 
+// A pipeline inside that has a name is drawn as a branch, and what runs on by itself is said.
+func ExamplePlan() {
+	fmt.Println(full().Explain())
+	// Output:
+	// pipeline users
+	// └─ fallback guest: answers failures by a custom classifier
+	//    └─ timeout whole: limit 30s
+	//       └─ pipeline inner
+	//          └─ retry again: attempts 4, backoff linear 1s up to 2s, jitter ±7%, max elapsed 1m0s, max hint 1m0s (default), classify custom
+	//             └─ breaker users: opens at 5 failures in a row (default), for constant 30s (default), probes 1 (default), successes 1 (default), probe lease 30s (default)
+	//                └─ timeout: limit 1s, detach yes
+	//                   └─ func
+	//
+	// at worst
+	//   calls     4
+	//   at once   4
+	//   waiting   5.07s, up to 30s if the dependency asks for it
+	//   duration  9.07s, up to 30s if the dependency asks for it, plus the time of Fallback.Func
+	//             (a detached func may go on for longer)
+}
+
 // What is likely a mistake is also found by offering the traffic that is expected.
 func ExamplePlan_Offered() {
 	p := pipeline.Wrap(&policy.Breaker[int]{Circuit: &policy.Circuit{

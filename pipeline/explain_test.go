@@ -126,7 +126,6 @@ func full() pipeline.Pipeline[int] {
 			&policy.Retry[int]{Name: "again", Attempts: 4, MaxElapsed: time.Minute, Classify: policy.Classify[int], Backoff: policy.Jitter(policy.Linear(time.Second, 2*time.Second), 0.07)},
 			guard(),
 		).Named("inner"),
-		policy.PolicyFunc[int](through),
 		&policy.Timeout[int]{Limit: time.Second, Detach: true},
 	).Named("users")
 }

@@ -76,6 +76,16 @@ func TestObserversAreToldInOrder(t *testing.T) {
 	}, log)
 }
 
+// Scenario 60: pipelines made from the same observed one do not hear each other.
+func TestObservingIsPure(t *testing.T) {
+	var log []string
+	base := pipeline.Wrap[int]().Observe(into(&log, "a")).Observe(into(&log, "b")).Observe(into(&log, "c"))
+	x, _ := base.Observe(into(&log, "x")), base.Observe(into(&log, "y"))
+	_, _ = x.Do(t.Context(), work)
+	require.Contains(t, log, `x: finished in ""`)
+	require.NotContains(t, log, `y: finished in ""`)
+}
+
 // Scenario 24: an observer may use the pipeline that it observes.
 func TestAnObserverMayCallThePipeline(t *testing.T) {
 	circuit := &policy.Circuit{}

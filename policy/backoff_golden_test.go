@@ -67,6 +67,11 @@ func TestJitterOfANegativeDelayIsNone(t *testing.T) {
 	}
 }
 
+// A ratio that Wrap refuses, past Wrap: the delay is still one.
+func TestJitterByARatioThatIsNoNumber(t *testing.T) {
+	require.Zero(t, policy.Jitter(policy.Constant(time.Second), math.NaN()).Delay(policy.Step{Retry: 1}))
+}
+
 // SmoothJitter is the published recurrence: each delay is the way from the last random point on the curve to the next.
 func TestSmoothJitterIsThePublishedFormula(t *testing.T) {
 	for seed := range uint64(100) {
