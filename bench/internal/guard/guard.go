@@ -47,6 +47,7 @@ type Bound struct {
 	Name   string
 	Of, By Sum
 	Most   float64
+	Goal   float64 // what it should be; 0 for nothing in particular
 }
 
 // A Verdict is what became of a Bound.

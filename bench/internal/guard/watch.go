@@ -20,7 +20,7 @@ type Meter func(context.Context, []measure.Case) ([]measure.Series, error)
 // Rounds is how the guard measures: many rounds of slices so short that whatever else the machine does hits some of
 // them whole and the others not at all.
 func Rounds(ctx context.Context, cases []measure.Case) ([]measure.Series, error) {
-	return measure.Plan{Rounds: 101, Slice: time.Millisecond}.Run(ctx, cases)
+	return measure.Plan{Rounds: 101, Most: 18 * time.Second, Slice: 3 * time.Millisecond}.Run(ctx, cases)
 }
 
 // Watch checks pins and bounds against cases, writes down what it finds, and returns an error that says what is worse
@@ -51,7 +51,7 @@ func Watch(ctx context.Context, w io.Writer, meter Meter, pins map[string]uint64
 					problems = append(problems, fmt.Sprintf("%s: %s; want at most %s", b.Name, v.text(), number(b.Most)))
 				}
 			}
-			_, _ = fmt.Fprintf(w, "%-6s %-60s %s, of at most %s\n", word, b.Name, v.text(), number(b.Most))
+			_, _ = fmt.Fprintf(w, "%-6s %-60s %s, of at most %s%s\n", word, b.Name, v.text(), number(b.Most), v.goal())
 		}
 		bounds = suspects
 	}
@@ -86,6 +86,17 @@ func allocations(pins map[string]uint64, peer string, cases []measure.Case) ([]m
 
 func (v Verdict) text() string {
 	return fmt.Sprintf("%s (%s to %s)", number(v.Ratio), number(v.Low), number(v.High))
+}
+
+func (v Verdict) goal() string {
+	switch {
+	case v.Goal == 0:
+		return ""
+	case v.Ratio <= v.Goal:
+		return "; goal " + number(v.Goal) + " met"
+	default:
+		return "; goal " + number(v.Goal) + " missed"
+	}
 }
 
 func number(x float64) string { return fmt.Sprintf("%.3g", x) }

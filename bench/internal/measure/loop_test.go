@@ -58,6 +58,13 @@ func TestEveryRoundMeasuresEveryCase(t *testing.T) {
 	}
 }
 
+func TestNoRoundBeginsTooLate(t *testing.T) {
+	plan := measure.Plan{Rounds: 1000, Most: time.Nanosecond, Slice: time.Microsecond}
+	series, err := plan.Run(t.Context(), []measure.Case{ofOp(func(context.Context) (int, error) { return load.Answer, nil }, 1)})
+	require.NoError(t, err)
+	require.Len(t, series[0].Times, 1)
+}
+
 func TestARunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")

@@ -17,6 +17,7 @@ type Series struct {
 // A Plan says how long to measure.
 type Plan struct {
 	Rounds   int
+	Most     time.Duration                 // no round begins once this has passed, but the first; 0 means that all do
 	Slice    time.Duration                 // how long a case is measured in each round
 	Progress func(step, steps int, c Case) // told of each case of each round; nil for nobody
 }
@@ -40,7 +41,11 @@ func (p Plan) Run(ctx context.Context, cases []Case) ([]Series, error) {
 	for i := range order {
 		order[i] = i
 	}
+	start := time.Now()
 	for round := range p.Rounds {
+		if round > 0 && p.Most > 0 && time.Since(start) > p.Most {
+			break
+		}
 		for at, i := range order {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
@@ -48,19 +53,26 @@ func (p Plan) Run(ctx context.Context, cases []Case) ([]Series, error) {
 			if p.Progress != nil {
 				p.Progress(round*len(cases)+at, p.Rounds*len(cases), cases[i])
 			}
-			runtime.GC() // or one case would pay for another's garbage
+			runtime.GC()                                                                 // or one case would pay for another's garbage
+			if _, err := cases[i].run(1 + calls[i]/cases[i].Goroutines/16); err != nil { // back into the caches
+				return nil, err
+			}
 			passed, t, err := cases[i].Time(calls[i])
 			if err != nil {
 				return nil, err
 			}
 			series[i].Times = append(series[i].Times, t)
-			if passed > p.Slice { // a busy machine must not make the run longer
-				calls[i] = max(cases[i].Goroutines, int(float64(calls[i])*float64(p.Slice)/float64(passed)))
-			}
+			calls[i] = adjust(calls[i], cases[i].Goroutines, float64(p.Slice)/float64(passed))
 		}
 		slices.Reverse(order)
 	}
 	return series, nil
+}
+
+// adjust is how many calls to make next time, when a slice is by times what these took. A busy machine must not make a run
+// much longer, nor an idle one make slices shorter than they may be.
+func adjust(calls, least int, by float64) int {
+	return max(least, int(float64(calls)*min(max(by, 0.5), 1.2)))
 }
 
 // Slice is how long each of cases may take in each of rounds, to keep within budget. Calibration and garbage collection take some time besides.
