@@ -69,7 +69,7 @@ func TestARunWritesTablesAndChart(t *testing.T) {
 		"-goroutines", "1,2", "-run", "^(direct call|retry)$")
 	require.NoError(t, err)
 	require.Contains(t, stdout, "failsafe-go")
-	require.Contains(t, stderr, "50 %")
+	require.Contains(t, stderr, "0 %")
 	for _, name := range []string{"results.md", "results.json", "chart.svg"} {
 		require.FileExists(t, filepath.Join(dir, "out", name))
 	}

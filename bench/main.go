@@ -94,7 +94,7 @@ func compare(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		return fmt.Errorf("-rounds is %d; want 1 or more", o.rounds)
 	}
 	show, done := progress(stderr)
-	plan := measure.Plan{Rounds: o.rounds, Most: o.budget, Slice: measure.Slice(o.budget, len(cases), o.rounds), Progress: show}
+	plan := measure.Plan{Rounds: o.rounds, Most: o.budget * 5 / 4, Slice: measure.Slice(o.budget, len(cases), o.rounds), Progress: show}
 	series, err := plan.Run(ctx, cases)
 	done()
 	if err != nil {
