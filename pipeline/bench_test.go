@@ -2,8 +2,8 @@ package pipeline_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -57,7 +57,7 @@ func BenchmarkLayers(b *testing.B) {
 	var bare float64
 	for n := range 9 {
 		p := pipeline.Wrap(policies...)
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			times := benchmark(b, p)
 			if n == 0 {
 				bare = times

@@ -184,7 +184,7 @@ func ExamplePlan() {
 	//   at once   4
 	//   waiting   5.07s, up to 30s if the dependency asks for it
 	//   duration  9.07s, up to 30s if the dependency asks for it, plus the time of Fallback.Func
-	//             (a detached func may go on for longer)
+	//             (if the func ends once its context has ended; a detached one may go on for longer)
 }
 
 // What is likely a mistake is also found by offering the traffic that is expected.

@@ -85,8 +85,8 @@ func TestComposingIsPure(t *testing.T) {
 	require.Zero(t, heard, "base is not observed")
 	require.Empty(t, base.Explain().Name)
 
-	appended := append(policies[:1], mark("y"))
-	require.Equal(t, "x(y(v))", do(t, pipeline.Wrap(appended...)))
+	policies = append(policies[:1], mark("y"))
+	require.Equal(t, "x(y(v))", do(t, pipeline.Wrap(policies...)))
 	require.Equal(t, "a(b(v))", do(t, base))
 }
 

@@ -130,6 +130,17 @@ func TestSmoothJitterGoesOnFromItsMaximum(t *testing.T) {
 	}
 }
 
+// Waits that were cut short by somebody else are not made up for: the next goes on from the start of its own stretch.
+func TestSmoothJitterDoesNotMakeUpForShortWaits(t *testing.T) {
+	said := func(total time.Duration) float64 {
+		b := policy.SmoothJitter(time.Second, time.Hour)
+		return b.Delay(policy.Step{Retry: 3, Total: total, Rand: func() float64 { return 0 }}).Seconds()
+	}
+	curve := func(n float64) float64 { return math.Pow(2, n) * math.Tanh(2*math.Sqrt(n)) / 1.4 }
+	require.InDelta(t, curve(2)-curve(1), said(0), 1e-6)
+	require.InDelta(t, curve(2)-2, said(2*time.Second), 1e-6)
+}
+
 // How many of 100 000 clients that failed together come back within the same tenth of a second at the worst.
 func TestPeakShares(t *testing.T) {
 	const clients, retries = 100_000, 5

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -254,14 +255,15 @@ func (r *run) of(kind policy.Kind) []heard {
 
 // trace is all that must be the same when the same thing happens again, and no pointers.
 func (r *run) trace() string {
-	text := fmt.Sprintln("ended", r.ended, r.v, r.err, r.panicked, r.discarded, r.answered, r.pending)
+	var text strings.Builder
+	fmt.Fprintln(&text, "ended", r.ended, r.v, r.err, r.panicked, r.discarded, r.answered, r.pending)
 	for _, c := range r.calls {
-		text += fmt.Sprintln("call", c.begins, c.ends, c.attempt, c.dead, c.deadline, c.limited, c.v, c.err)
+		fmt.Fprintln(&text, "call", c.begins, c.ends, c.attempt, c.dead, c.deadline, c.limited, c.v, c.err)
 	}
 	for _, e := range r.events {
-		text += fmt.Sprintln(e.at, e.Kind, e.Policy, e.Name, e.Attempt, e.Outcome, e.Err, e.Reason, e.Delay, e.Elapsed)
+		fmt.Fprintln(&text, e.at, e.Kind, e.Policy, e.Name, e.Attempt, e.Outcome, e.Err, e.Reason, e.Delay, e.Elapsed)
 	}
-	return text
+	return text.String()
 }
 
 // findings are the ways in which a run breaks what is promised.

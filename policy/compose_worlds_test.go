@@ -13,12 +13,12 @@ import (
 // untie makes every time of c a little different, so that no two timers are due at one instant: which of them comes
 // first is drawn anew each time in a synctest bubble.
 func (c composedCase) untie() composedCase {
-	n := time.Duration(0)
+	n := 0
 	next := func(d time.Duration) time.Duration {
 		if n++; d <= 0 {
 			return d
 		}
-		return d + n*n*n*37 + 11
+		return d + time.Duration(n*n*n*37+11)
 	}
 	c.script = append(script{}, c.script...)
 	for i := range c.script {

@@ -30,7 +30,7 @@ func (p *plainFallback) Execute(ctx context.Context, next policy.Next[int]) (v i
 	gone := errors.Is(context.Cause(ctx), errHungUp) && (errors.Is(err, context.Canceled) || errors.Is(err, errHungUp))
 	refused := errors.Is(err, policy.ErrIsolated) && !p.refusesRejections
 	failed := o == policy.TransientFailure || o == policy.PermanentFailure || refused
-	if (!failed || gone) && !p.always && !(p.answersGone && err != nil) {
+	if (!failed || gone) && !p.always && (!p.answersGone || err == nil) {
 		return v, err
 	}
 	next.Emit(ctx, policy.Event{Kind: policy.FellBack})

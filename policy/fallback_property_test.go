@@ -76,9 +76,9 @@ func (c fallbackCase) answer(r *run, i int) func(context.Context, int, error) (i
 	}
 }
 
-func (c fallbackCase) run(make func(fallbackCase, *run) []policy.Policy[int]) *run {
+func (c fallbackCase) run(build func(fallbackCase, *run) []policy.Policy[int]) *run {
 	r := newRun(clock.NewVirtual(), script{c.primary})
-	policies := make(c, r)
+	policies := build(c, r)
 	if c.refused {
 		circuit := &policy.Circuit{Clock: r.clk}
 		circuit.Isolate()
@@ -91,9 +91,9 @@ func (c fallbackCase) run(make func(fallbackCase, *run) []policy.Policy[int]) *r
 }
 
 // judgeFallback judges invariants F1 to F5.
-func judgeFallback(make func(fallbackCase, *run) []policy.Policy[int]) func(fallbackCase) findings {
+func judgeFallback(build func(fallbackCase, *run) []policy.Policy[int]) func(fallbackCase) findings {
 	return func(c fallbackCase) (f findings) {
-		r := c.run(make)
+		r := c.run(build)
 		if text, ok := r.panicked.(string); ok {
 			f.require(false, "%s", text)
 			return f

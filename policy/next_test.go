@@ -118,7 +118,7 @@ func TestEmitReachesTheScopeOfThePolicyThatEmits(t *testing.T) {
 }
 
 // A private context minds being asked.
-type private struct{ context.Context } //nolint:containedctx // for the length of a call
+type private struct{ context.Context }
 
 func (private) Value(any) any { panic("asked") }
 

@@ -120,15 +120,15 @@ func TestMarksLeaveTheErrorAsItWas(t *testing.T) {
 	require.Zero(t, policy.HintOf(nil))
 }
 
-// A typedNil is an error that most code takes for a failure, though it holds nothing.
-type typedNil struct{}
+// A hollowError is an error that most code takes for a failure, though it holds nothing.
+type hollowError struct{}
 
-func (*typedNil) Error() string { return "typed nil" }
+func (*hollowError) Error() string { return "typed nil" }
 
 // Scenarios 38 and 63: a nil pointer in an error is an error, this package's own types included, and nothing panics.
 func TestTypedNilErrorsAreErrors(t *testing.T) {
 	for want, err := range map[string]error{
-		"typed nil":   (*typedNil)(nil),
+		"typed nil":   (*hollowError)(nil),
 		"a rejection": (*policy.Rejection)(nil),
 		"a timeout":   (*policy.TimeoutError)(nil),
 		"a panic":     (*policy.Panic)(nil),
@@ -165,7 +165,7 @@ func TestZeroValuesAreValues(t *testing.T) {
 	for _, want := range []fmt.Stringer{nil, typed, time.Second} {
 		got, err := pipeline.Wrap(layers()...).Do(t.Context(), func(context.Context) (fmt.Stringer, error) { return want, nil })
 		require.NoError(t, err)
-		require.True(t, got == want)
+		require.Equal(t, want, got)
 		got, err = pipeline.Wrap(layers()...).Do(t.Context(), func(context.Context) (fmt.Stringer, error) { return want, errDown })
 		require.NoError(t, err)
 		require.Nil(t, got, "the fallback's nil")

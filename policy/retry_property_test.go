@@ -53,15 +53,15 @@ type maker[C any] func(C, *run) policy.Policy[int]
 
 func theRetry(c retryCase, r *run) policy.Policy[int] { return c.retry(r) }
 
-func (c retryCase) run(make maker[retryCase]) *run {
+func (c retryCase) run(build maker[retryCase]) *run {
 	r := newRun(clock.NewVirtual(), c.script)
-	return r.do(c.caller, pipeline.Wrap(make(c, r)).Observe(r))
+	return r.do(c.caller, pipeline.Wrap(build(c, r)).Observe(r))
 }
 
-// judgeRetry judges invariants R1 to R12 of the policy that make builds.
-func judgeRetry(make maker[retryCase]) func(retryCase) findings {
+// judgeRetry judges invariants R1 to R12 of the policy that build makes.
+func judgeRetry(build maker[retryCase]) func(retryCase) findings {
 	return func(c retryCase) (f findings) {
-		r := c.run(make)
+		r := c.run(build)
 		c.judgeStart(&f, r)
 		if len(r.calls) > 0 {
 			c.judgeCalls(&f, r)
@@ -69,7 +69,7 @@ func judgeRetry(make maker[retryCase]) func(retryCase) findings {
 			c.judgeDiscards(&f, r)
 		}
 		f.require(r.pending == 0, "%d timers are left", r.pending)
-		f.require(r.trace() == c.run(make).trace(), "R12: the same seed and script, another trace")
+		f.require(r.trace() == c.run(build).trace(), "R12: the same seed and script, another trace")
 		return f
 	}
 }

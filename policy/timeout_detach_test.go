@@ -144,10 +144,10 @@ func TestLatePanicOfADetachedFuncEndsTheProgram(t *testing.T) {
 // time ends with the call.
 func TestDetachedFuncsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var left context.Context
+		var left []context.Context
 		heeded := false
 		_, err := detached(t.Context(), nil, func(ctx context.Context) (int, error) {
-			left = ctx
+			left = append(left, ctx)
 			<-ctx.Done()
 			heeded = true
 			return 0, ctx.Err()
@@ -155,10 +155,13 @@ func TestDetachedFuncsContextEnds(t *testing.T) {
 		require.ErrorIs(t, err, policy.ErrTimeout)
 		synctest.Wait()
 		require.True(t, heeded)
-		require.ErrorIs(t, context.Cause(left), policy.ErrTimeout)
-		_, err = detached(t.Context(), nil, func(ctx context.Context) (int, error) { left = ctx; return 0, errDown })
+		require.ErrorIs(t, context.Cause(left[0]), policy.ErrTimeout)
+		_, err = detached(t.Context(), nil, func(ctx context.Context) (int, error) {
+			left = append(left, ctx)
+			return 0, errDown
+		})
 		require.Same(t, errDown, err)
-		require.ErrorIs(t, left.Err(), context.Canceled)
+		require.ErrorIs(t, left[1].Err(), context.Canceled)
 	})
 }
 

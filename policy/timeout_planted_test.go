@@ -43,7 +43,7 @@ func (p *plainTimeout) Execute(ctx context.Context, next policy.Next[int]) (int,
 	switch {
 	case p.dropsLate && limited.Err() != nil && err == nil:
 		return 0, own
-	case err == nil, p.blamesNobody, !fired && !(p.blamesItself && limited.Err() != nil):
+	case err == nil, p.blamesNobody, !fired && (!p.blamesItself || limited.Err() == nil):
 		return v, err
 	case p.bare:
 		return v, errors.Join(policy.ErrTimeout, err)
@@ -54,7 +54,7 @@ func (p *plainTimeout) Execute(ctx context.Context, next policy.Next[int]) (int,
 }
 
 // undated is a context that keeps its deadline to itself.
-type undated struct{ context.Context } //nolint:containedctx // for the length of a call
+type undated struct{ context.Context }
 
 func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
 

@@ -47,15 +47,15 @@ func theTimeouts(c timeoutCase, r *run) []policy.Policy[int] {
 	return policies
 }
 
-func (c timeoutCase) run(clk clock.Clock, make func(timeoutCase, *run) []policy.Policy[int]) *run {
+func (c timeoutCase) run(clk clock.Clock, build func(timeoutCase, *run) []policy.Policy[int]) *run {
 	r := newRun(clk, script{c.step})
-	return r.do(c.caller, pipeline.Wrap(make(c, r)...).Observe(r))
+	return r.do(c.caller, pipeline.Wrap(build(c, r)...).Observe(r))
 }
 
 // judgeTimeout judges invariants T1 to T6 of cooperative timeouts.
-func judgeTimeout(make func(timeoutCase, *run) []policy.Policy[int]) func(timeoutCase) findings {
+func judgeTimeout(build func(timeoutCase, *run) []policy.Policy[int]) func(timeoutCase) findings {
 	return func(c timeoutCase) (f findings) {
-		r := c.run(clock.NewVirtual(), make)
+		r := c.run(clock.NewVirtual(), build)
 		f.require(len(r.calls) == 1, "%d calls", len(r.calls))
 		f.require(r.pending == 0, "T6: %d timers are left", r.pending)
 		call := r.calls[0]
