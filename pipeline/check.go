@@ -30,7 +30,7 @@ func Check[T any](policies ...policy.Policy[T]) error {
 	if whole { // else some policies cannot describe themselves
 		all := describeAll(flatten(policies))
 		errs = append(errs, checkClocks(all)...)
-		errs = append(errs, checkCircuits(all)...)
+		errs = append(errs, checkCores(all)...)
 	}
 	return errors.Join(errs...)
 }
@@ -69,17 +69,18 @@ func checkClocks(all []policy.Description) []error {
 // sameClock is a == b, for clocks that need not be comparable.
 func sameClock(a, b clock.Clock) bool { return reflect.ValueOf(a).Comparable() && a == b }
 
-func checkCircuits(all []policy.Description) []error {
+// checkCores refuses what would count, or wait for, every call twice.
+func checkCores(all []policy.Description) []error {
 	var errs []error
-	seen := make(map[*policy.Circuit]bool)
+	seen := make(map[any]bool)
 	for _, d := range all {
-		if d.Circuit == nil {
+		if d.Core == nil || !reflect.ValueOf(d.Core).Comparable() {
 			continue
 		}
-		if seen[d.Circuit] {
-			errs = append(errs, fmt.Errorf("pipeline: circuit %q is in the pipeline twice; want it once, or every call counts twice", d.Circuit.Name))
+		if seen[d.Core] {
+			errs = append(errs, fmt.Errorf("pipeline: the same %T %q is in the pipeline twice; want it once, or it takes every call for two", d.Core, d.Name))
 		}
-		seen[d.Circuit] = true
+		seen[d.Core] = true
 	}
 	return errs
 }

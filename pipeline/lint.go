@@ -41,9 +41,9 @@ func lint(all []policy.Description) []Lint {
 				lints = append(lints, Lint{RuleNested, fmt.Sprintf(
 					"%s is inside %s: up to %d × %d calls of the func; keep one of them",
 					title(inner), title(outer), outer.Repeats.Attempts, inner.Repeats.Attempts)})
-			case inner.Circuit != nil && repeats(outer):
+			case isBreaker(inner) && repeats(outer):
 				lints = append(lints, retriesOpen(outer, inner)...)
-			case inner.Answers && (repeats(outer) || outer.Circuit != nil):
+			case inner.Answers && (repeats(outer) || isBreaker(outer)):
 				lints = append(lints, Lint{RuleHidden, fmt.Sprintf(
 					"%s is inside %s, which sees its answers instead of failures; put it outside", title(inner), title(outer))})
 			}
@@ -98,7 +98,7 @@ func retriesOpen(retry, breaker policy.Description) (lints []Lint) {
 				"unknown whether %s retries what %s refuses: its classifier panics on a zero value", title(retry), title(breaker))}}
 		}
 	}()
-	refusal := &policy.Rejection{Policy: "breaker", Name: breaker.Circuit.Name, Reason: policy.ErrOpen}
+	refusal := &policy.Rejection{Policy: "breaker", Name: breaker.Name, Reason: policy.ErrOpen}
 	if !retry.Repeats.Transient(refusal) {
 		return nil
 	}
@@ -126,6 +126,11 @@ func (p Plan) Offered(perSecond float64) Plan {
 	}
 	p.Lints = lints
 	return p
+}
+
+func isBreaker(d policy.Description) bool {
+	_, ok := d.Core.(*policy.Circuit)
+	return ok
 }
 
 func title(d policy.Description) string {

@@ -171,8 +171,8 @@ func (p Pipeline[T]) parts() built[T] {
 func (p Pipeline[T]) Circuits() []*policy.Circuit {
 	var circuits []*policy.Circuit
 	for _, d := range describeAll(p.parts().policies) {
-		if d.Circuit != nil {
-			circuits = append(circuits, d.Circuit)
+		if c, ok := d.Core.(*policy.Circuit); ok {
+			circuits = append(circuits, c)
 		}
 	}
 	return circuits

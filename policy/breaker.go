@@ -78,7 +78,7 @@ func (b *Breaker[T]) Validate() error {
 func (b *Breaker[T]) Describe() Description {
 	c := b.Circuit
 	d := Description{
-		Kind: "breaker", Name: b.name(), Clock: clock.OrSystem(c.Clock), Circuit: c,
+		Kind: "breaker", Name: b.name(), Clock: clock.OrSystem(c.Clock), Core: c,
 		Bounds: func(inner Bounds) Bounds { return inner },
 		Settings: []Setting{
 			{"opens at", c.trip().String(), c.Trip == nil},

@@ -23,7 +23,7 @@ type Description struct {
 	Bounds func(inner Bounds) Bounds
 
 	Clock   clock.Clock   // what the policy measures and waits on; nil where it does neither
-	Circuit *Circuit      // the circuit it shares, if any
+	Core    any           // the *Circuit, *Gate, … that it may share with other pipelines, if any
 	Repeats *Repeats      // how it calls again, if it does
 	Limit   time.Duration // how long it lets a call take; 0 means no limit
 	Answers bool          // it replaces failures with answers of its own
@@ -124,4 +124,11 @@ func setting[V comparable](name string, v, def V) Setting {
 		return Setting{name, fmt.Sprint(def), true}
 	}
 	return Setting{name, fmt.Sprint(v), false}
+}
+
+// waiting is inner with a wait before it.
+func (b Bounds) waiting(wait Bound[time.Duration]) Bounds {
+	b.Wait, b.HintedWait = b.Wait.Plus(wait), b.HintedWait.Plus(wait)
+	b.Duration, b.HintedDuration = b.Duration.Plus(wait), b.HintedDuration.Plus(wait)
+	return b
 }

@@ -68,10 +68,11 @@ const (
 	DeadlineNear         // the wait would end at or after the context's deadline
 	HintTooLong          // the dependency asked for a wait beyond MaxHint
 	NotRepeatable        // the call was marked by Once
+	BudgetSpent          // the Budget holds too little
 	ContextEnded         // the context ended between attempts
 )
 
-var reasons = [...]string{"", "attempts spent", "elapsed spent", "deadline near", "hint too long", "not repeatable", "context ended"}
+var reasons = [...]string{"", "attempts spent", "elapsed spent", "deadline near", "hint too long", "not repeatable", "budget spent", "context ended"}
 
 // String is the reason in lower case, and empty for NoReason.
 func (r Reason) String() string { return nameOf(reasons[:], r) }

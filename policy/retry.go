@@ -37,6 +37,10 @@ type Retry[T any] struct {
 	// the next attempt, and where a panic loses the value. If the context ends while it runs, no value is returned.
 	Discard func(T)
 
+	// Budget limits retries to a share of the first attempts, over all who use it. An empty one ends retrying; nil means
+	// that there is no limit.
+	Budget *Budget
+
 	Clock clock.Clock    // nil means clock.System
 	Rand  func() float64 // in [0, 1), safe for concurrent use; nil means math/rand/v2
 }
@@ -58,6 +62,9 @@ func (r *Retry[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	var start int64
 	if r.MaxElapsed > 0 {
 		start = clock.OrSystem(r.Clock).Nanos()
+	}
+	if r.Budget != nil {
+		r.Budget.Deposit()
 	}
 	first := ctx
 	if Attempt(ctx) != 1 { // an attempt of another Retry outside: this one counts anew
@@ -128,6 +135,9 @@ func (r *Retry[T]) wait(ctx context.Context, n int, start int64, step Step, v T,
 	if left, ok := clock.Remaining(ctx, c); ok && wait >= left {
 		return 0, 0, DeadlineNear
 	}
+	if r.Budget != nil && !r.Budget.Withdraw() {
+		return 0, 0, BudgetSpent
+	}
 	return delay, wait, NoReason
 }
 
@@ -135,6 +145,9 @@ func (r *Retry[T]) wait(ctx context.Context, n int, start int64, step Step, v T,
 func (r *Retry[T]) sleep(ctx context.Context, next Next[T], n int, wait time.Duration, err error) Reason {
 	next.Emit(ctx, Event{Kind: Retrying, Policy: "retry", Name: r.Name, Attempt: n, Err: err, Delay: wait})
 	if wait > 0 && clock.OrSystem(r.Clock).Sleep(ctx, wait) != nil || ctx.Err() != nil {
+		if r.Budget != nil {
+			r.Budget.refund()
+		}
 		return ContextEnded
 	}
 	return NoReason
@@ -196,6 +209,9 @@ func (r *Retry[T]) Validate() error {
 	}
 	notNegative(&p, "MaxElapsed", r.MaxElapsed)
 	notNegative(&p, "MaxHint", r.MaxHint)
+	if r.Budget != nil {
+		p.field("Budget", r.Budget.Validate())
+	}
 	p.clock(r.Clock)
 	return p.join()
 }
@@ -221,6 +237,9 @@ func (r *Retry[T]) Describe() Description {
 		d.Settings = append(d.Settings, setting("max elapsed", r.MaxElapsed, 0))
 	}
 	d.Settings = append(d.Settings, setting("max hint", r.MaxHint, defaultMaxHint))
+	if b := r.Budget; b != nil {
+		d.Settings = append(d.Settings, setting("budget", b.Ratio, defaultBudgetRatio))
+	}
 	if r.Classify != nil {
 		d.Settings = append(d.Settings, Setting{"classify", "custom", false})
 	}

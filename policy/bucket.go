@@ -1,0 +1,215 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/clock"
+)
+
+// ErrLimited is the Reason of a Rejection by a Bucket: its rate is used up. Until says from when on it is not.
+var ErrLimited = errors.New("rate limit reached")
+
+// A Bucket limits how often something happens: Rate times per Per, and Burst at once after a pause. Over any time t
+// it admits at most Burst + t·Rate/Per, to the nanosecond, and never fewer than that allows.
+//
+// With MaxWait it lets callers wait for their turn, and decides before they wait: who would wait for longer, or past
+// the context's deadline, is refused at once. A caller that goes away gives its turn back. The zero value admits 100 a
+// second, one at a time, and has nobody wait.
+//
+// One Bucket may serve any number of pipelines and result types through [RateLimit], and any other code through
+// Acquire and Allow. It is safe for concurrent use, needs no goroutine, and allocates only for a wait, and once for
+// the refusals between two turns. It must not be copied, and its fields not be changed, after first use.
+//
+// It is the generic cell rate algorithm (ITU-T I.371, annex A), which keeps nothing but the time of the next turn. That
+// is kept in nanoseconds and fractions of them, under a mutex: one rounded word drifts by up to a nanosecond a call.
+type Bucket struct {
+	Name    string
+	Rate    int           // turns per Per; 0 means 100
+	Per     time.Duration // 0 means 1s
+	Burst   int           // turns at once after a pause; 0 means 1
+	MaxWait time.Duration // how long one waits for a turn at most; 0 means not at all
+	Clock   clock.Clock   // nil means clock.System
+
+	mu      sync.Mutex // guards the fields below
+	begun   bool
+	next    turn       // when the next turn is due if nothing is saved up
+	given   []turn     // future turns that were given back, earliest first
+	refusal *Rejection // for who comes before next has moved on
+}
+
+const (
+	defaultRate = 100
+	defaultPer  = time.Second
+)
+
+// A turn is a time in nanoseconds and a fraction of one: part/Rate.
+type turn struct {
+	nanos int64
+	part  int64
+}
+
+func (t turn) compare(o turn) int {
+	switch {
+	case t.nanos != o.nanos:
+		return int(min(1, max(-1, t.nanos-o.nanos)))
+	default:
+		return int(min(1, max(-1, t.part-o.part)))
+	}
+}
+
+// ceil is the first whole nanosecond that is not before t.
+func (t turn) ceil() int64 {
+	if t.part > 0 {
+		return t.nanos + 1
+	}
+	return t.nanos
+}
+
+// rules are a bucket's settings with their defaults.
+type rules struct {
+	rate, per, burst int64
+}
+
+func (b *Bucket) rules() rules {
+	r := rules{int64(b.Rate), int64(b.Per), int64(b.Burst)}
+	if r.rate == 0 {
+		r.rate = defaultRate
+	}
+	if r.per == 0 {
+		r.per = int64(defaultPer)
+	}
+	r.burst = max(1, r.burst)
+	return r
+}
+
+// shift is t, n turns later, or earlier where n is negative.
+func (r rules) shift(t turn, n int64) turn {
+	total := n * r.per // Validate sees to it that this fits
+	t.nanos += total / r.rate
+	t.part += total % r.rate
+	switch {
+	case t.part >= r.rate:
+		t.part -= r.rate
+		t.nanos++
+	case t.part < 0:
+		t.part += r.rate
+		t.nanos--
+	}
+	return t
+}
+
+// Allow takes a turn if there is one now, and reports whether there was.
+func (b *Bucket) Allow() bool {
+	_, _, err := b.take(clock.OrSystem(b.Clock).Nanos(), 0)
+	return err == nil
+}
+
+// Acquire takes a turn, waiting for it for up to MaxWait. The error is a *Rejection for ErrLimited, context.Cause(ctx)
+// if ctx ended before the turn came, or that of Validate.
+func (b *Bucket) Acquire(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	c := clock.OrSystem(b.Clock)
+	patience := b.MaxWait
+	if patience > 0 {
+		if left, ok := clock.Remaining(ctx, c); ok {
+			patience = min(patience, left-1) // a turn at the deadline comes too late
+		}
+	}
+	now := c.Nanos()
+	mine, wait, err := b.take(now, max(0, patience))
+	if err != nil || wait == 0 {
+		return err
+	}
+	slept := false
+	defer func() {
+		if !slept {
+			b.giveBack(mine) // the context ended, or the clock's Sleep panicked
+		}
+	}()
+	if err := c.Sleep(ctx, wait); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	slept = true
+	return nil
+}
+
+// take is the turn that a caller gets, and how long it has to wait for it.
+func (b *Bucket) take(now int64, patience time.Duration) (mine turn, wait time.Duration, err error) {
+	r := b.rules()
+	if r.rate < 0 || r.per < 0 || b.Burst < 0 {
+		return turn{}, 0, b.Validate()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.given) > 0 && b.given[0].ceil() < now {
+		b.given = b.given[1:] // nobody wanted it
+	}
+	if at := (turn{nanos: now}); !b.begun || b.next.compare(at) < 0 {
+		b.begun, b.next = true, at
+	}
+	due := r.shift(b.next, 1-r.burst)
+	again := len(b.given) > 0 && b.given[0].compare(due) < 0
+	if again {
+		due = b.given[0]
+	}
+	if wait = clock.Since(now, due.ceil()); wait > patience {
+		return turn{}, 0, b.rejection(due)
+	}
+	if again {
+		b.given = b.given[1:]
+	} else {
+		b.next = r.shift(b.next, 1)
+	}
+	return due, wait, nil
+}
+
+// giveBack makes room for another caller at the time of mine. The latest turn is as if never taken; the others can be
+// taken again as long as they are to come, and only at their own time, or too many would come close together.
+func (b *Bucket) giveBack(mine turn) {
+	r := b.rules()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(b.given, mine, turn.compare)
+	b.given = slices.Insert(b.given, i, mine)
+	for n := len(b.given); n > 0; n-- {
+		latest := r.shift(b.next, -r.burst)
+		if b.given[n-1] != latest {
+			break
+		}
+		b.next, b.given = r.shift(b.next, -1), b.given[:n-1]
+	}
+}
+
+// rejection is the same for all who come before due.
+func (b *Bucket) rejection(due turn) *Rejection {
+	c := clock.OrSystem(b.Clock)
+	until := clock.Time(c, due.ceil())
+	if b.refusal == nil || !b.refusal.Until.Equal(until) {
+		b.refusal = &Rejection{Policy: "rate limit", Name: b.Name, Reason: ErrLimited, Until: until, clock: b.Clock}
+	}
+	return b.refusal
+}
+
+// Validate names every field that is out of range.
+func (b *Bucket) Validate() error {
+	p := problems{owner: "Bucket"}
+	notNegative(&p, "Rate", b.Rate)
+	notNegative(&p, "Per", b.Per)
+	notNegative(&p, "Burst", b.Burst)
+	notNegative(&p, "MaxWait", b.MaxWait)
+	p.clock(b.Clock)
+	if r := b.rules(); r.per > 0 && r.burst > (math.MaxInt64/2)/r.per {
+		p.add(".Burst is %d; want at most %d with that Per", b.Burst, (math.MaxInt64/2)/r.per)
+	}
+	return p.join()
+}

@@ -1,0 +1,216 @@
+package policy
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-go/holdfast/clock"
+)
+
+// ErrFull is the Reason of a Rejection by a Gate: all places are taken, and so are those in its queue, or the wait for
+// one was too long.
+var ErrFull = errors.New("no place is free")
+
+// A Gate lets at most Limit calls through at once. Up to Queue more wait for a place, first come, first served, for at
+// most MaxWait; the rest are refused at once with ErrFull. A place that is free is never left empty while somebody
+// waits, and one whose waiter has gone passes to the next.
+//
+// The zero value lets 100 calls through and has no queue. One Gate may serve any number of pipelines and result types
+// through [Bulkhead], and any other code through Acquire. It is safe for concurrent use, needs no goroutine, and
+// allocates only for a call that waits. It must not be copied, and its fields not be changed, after first use; Resize
+// changes its size.
+type Gate struct {
+	Name    string
+	Limit   int           // calls in flight at most; 0 means 100
+	Queue   int           // calls waiting at most; 0 means that none waits
+	MaxWait time.Duration // how long one waits at most; 0 means as long as its context lasts
+	Clock   clock.Clock   // nil means clock.System
+
+	mu       sync.Mutex // guards the fields below
+	inFlight int
+	waiting  list.List // of *place, first come first
+	resized  bool
+	limit    int // by Resize
+	queue    int // by Resize
+	refusal  *Rejection
+}
+
+const defaultGateLimit = 100
+
+// A place is what one caller waits for.
+type place struct {
+	free  clock.Latch
+	given bool // guarded by Gate.mu
+}
+
+// A Slot is a place at a Gate. It must not be copied.
+type Slot struct {
+	gate     *Gate
+	released atomic.Bool
+}
+
+// Release gives the place back. Only the first call counts, from whichever goroutine; on the zero Slot it does nothing.
+func (s *Slot) Release() {
+	if s.gate != nil && !s.released.Swap(true) {
+		s.gate.release()
+	}
+}
+
+// Acquire takes a place, waiting for one if need be. Whoever gets a Slot must Release it. The error is a *Rejection
+// for ErrFull, context.Cause(ctx) if ctx ended before there was a place, or that of Validate.
+func (g *Gate) Acquire(ctx context.Context) (Slot, error) {
+	if err := g.enter(ctx); err != nil {
+		return Slot{}, err
+	}
+	return Slot{gate: g}, nil
+}
+
+func (g *Gate) enter(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	g.mu.Lock()
+	limit, queue := g.size()
+	if g.inFlight < limit && g.waiting.Len() == 0 {
+		g.inFlight++
+		g.mu.Unlock()
+		return nil
+	}
+	if g.waiting.Len() >= queue {
+		defer g.mu.Unlock()
+		if err := g.Validate(); err != nil {
+			return err
+		}
+		return g.rejection()
+	}
+	p := new(place)
+	e := g.waiting.PushBack(p)
+	g.mu.Unlock()
+	return g.await(ctx, p, e)
+}
+
+// await waits for p to be given.
+func (g *Gate) await(ctx context.Context, p *place, e *list.Element) (err error) {
+	settled := false
+	defer func() {
+		if !settled {
+			g.leave(p, e) // the clock's Wait panicked
+		}
+	}()
+	c := clock.OrSystem(g.Clock)
+	within := ctx
+	if g.MaxWait > 0 {
+		g.mu.Lock()
+		refusal := g.rejection()
+		g.mu.Unlock()
+		var cancel context.CancelFunc
+		within, cancel = clock.WithTimeout(ctx, c, g.MaxWait, refusal)
+		defer cancel()
+	}
+	err = p.free.Wait(within, c)
+	settled = true
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // the place came at the very moment the caller went
+	}
+	if err != nil {
+		g.leave(p, e)
+	}
+	return err
+}
+
+// leave gives up p, which may have been given meanwhile.
+func (g *Gate) leave(p *place, e *list.Element) {
+	g.mu.Lock()
+	given := p.given
+	if !given {
+		g.waiting.Remove(e)
+	}
+	g.mu.Unlock()
+	if given {
+		g.release()
+	}
+}
+
+func (g *Gate) release() {
+	g.mu.Lock()
+	g.inFlight--
+	g.mu.Unlock()
+	g.give()
+}
+
+// give hands free places to those who wait.
+func (g *Gate) give() {
+	for {
+		g.mu.Lock()
+		limit, _ := g.size()
+		e := g.waiting.Front()
+		if e == nil || g.inFlight >= limit {
+			g.mu.Unlock()
+			return
+		}
+		p := g.waiting.Remove(e).(*place)
+		p.given = true
+		g.inFlight++
+		g.mu.Unlock()
+		p.free.Open()
+	}
+}
+
+// Resize changes the size while the gate is in use. Calls in flight and in the queue stay, also where there are more
+// of them than now allowed. Limit is at least 1 and queue at least 0.
+func (g *Gate) Resize(limit, queue int) error {
+	p := problems{owner: "Gate"}
+	if limit < 1 {
+		p.add(".Limit is %d; want 1 or more", limit)
+	}
+	notNegative(&p, "Queue", queue)
+	if err := p.join(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	g.resized, g.limit, g.queue = true, limit, queue
+	g.mu.Unlock()
+	g.give()
+	return nil
+}
+
+// Load is the number of calls in flight and of those waiting.
+func (g *Gate) Load() (inFlight, waiting int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.inFlight, g.waiting.Len()
+}
+
+// size is called with the lock held.
+func (g *Gate) size() (limit, queue int) {
+	switch {
+	case g.resized:
+		return g.limit, g.queue
+	case g.Limit == 0:
+		return defaultGateLimit, g.Queue
+	default:
+		return g.Limit, g.Queue
+	}
+}
+
+// rejection is built once. It is called with the lock held.
+func (g *Gate) rejection() *Rejection {
+	if g.refusal == nil {
+		g.refusal = &Rejection{Policy: "bulkhead", Name: g.Name, Reason: ErrFull}
+	}
+	return g.refusal
+}
+
+// Validate names every field that is out of range.
+func (g *Gate) Validate() error {
+	p := problems{owner: "Gate"}
+	notNegative(&p, "Limit", g.Limit)
+	notNegative(&p, "Queue", g.Queue)
+	notNegative(&p, "MaxWait", g.MaxWait)
+	p.clock(g.Clock)
+	return p.join()
+}
