@@ -1,0 +1,111 @@
+package policy
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-go/holdfast/clock"
+)
+
+// A Hedge calls a second time when the first call takes long, and returns whichever succeeds first: the few calls that
+// are slow for no reason of their own cost less than the wait for them. The func must be safe to run twice at once;
+// using a Hedge is the declaration that it is. A call marked by Once is not hedged.
+//
+// The next leg starts Delay after the one before, or at once when a leg ends in a TransientFailure, up to Max legs. The
+// first Success wins, and so does any result that says that calling again is no use. The contexts of the other legs are
+// cancelled, that of the winner is left alone, so that what it returned stays usable. If all legs fail their errors are
+// joined. A leg that panics panics on the caller, as a *Panic; one that does so after the call has returned ends the
+// program, as with any goroutine.
+//
+// It is safe for concurrent use. Every leg runs on a goroutine of its own.
+type Hedge[T any] struct {
+	Name string // for events and Explain
+
+	// Delay is how long a leg may take before the next one starts. With a Quantile it serves until 20 calls have been
+	// seen. Required, and more than 0.
+	Delay time.Duration
+
+	// Quantile has the delay follow the latencies of recent calls: 0.95 hedges the slowest twentieth. In (0, 1); 0
+	// means that Delay always serves.
+	Quantile float64
+
+	Max      int           // most legs, the first included; 0 means 2
+	Budget   *Budget       // limits extra legs to a share of first ones; nil means no limit
+	Classify Classifier[T] // what a leg's result means; nil means Classify
+	Discard  func(T)       // told of the value of every leg that is not returned, on the goroutine that has it
+	Clock    clock.Clock   // nil means clock.System
+
+	latencies quantiles
+}
+
+const defaultLegs = 2
+
+// Execute implements Policy.
+func (h *Hedge[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
+	if ctx.Err() != nil {
+		var zero T
+		return zero, context.Cause(ctx)
+	}
+	if isOnce(ctx) {
+		return next.Do(ctx)
+	}
+	if h.Budget != nil {
+		h.Budget.Deposit()
+	}
+	r := &race[T]{hedge: h, ctx: ctx, next: next, clock: clock.OrSystem(h.Clock), delay: h.Delay}
+	if h.Quantile > 0 {
+		if d, ok := h.latencies.at(h.Quantile); ok {
+			r.delay = d
+		}
+	}
+	return r.run()
+}
+
+func (h *Hedge[T]) legs() int {
+	if h.Max <= 0 {
+		return defaultLegs
+	}
+	return h.Max
+}
+
+// Validate names every field that is out of range.
+func (h *Hedge[T]) Validate() error {
+	p := problems{owner: "Hedge"}
+	if h.Delay <= 0 {
+		p.add(".Delay is %v; want more than 0", h.Delay)
+	}
+	if !(h.Quantile >= 0 && h.Quantile < 1) { // NaN is neither
+		p.add(".Quantile is %v; want 0 or more and less than 1", h.Quantile)
+	}
+	notNegative(&p, "Max", h.Max)
+	if h.Budget != nil {
+		p.field("Budget", h.Budget.Validate())
+	}
+	p.clock(h.Clock)
+	return p.join()
+}
+
+// Describe implements Describer.
+func (h *Hedge[T]) Describe() Description {
+	d := Description{
+		Kind: "hedge", Name: h.Name, Clock: clock.OrSystem(h.Clock),
+		Settings: []Setting{setting("delay", h.Delay, 0), setting("max", h.Max, defaultLegs)},
+		Bounds: func(inner Bounds) Bounds {
+			n := h.legs()
+			inner.Calls, inner.AtOnce = inner.Calls.Times(n), inner.AtOnce.Times(n)
+			inner.Detaches = true // a loser may go on for a while
+			if h.Quantile > 0 && n > 1 {
+				late := Missing[time.Duration]("unknown: the hedge's delay follows the latencies")
+				inner.Duration, inner.HintedDuration = inner.Duration.Plus(late), inner.HintedDuration.Plus(late)
+				return inner
+			}
+			late := Most(mulDuration(h.Delay, n-1))
+			inner.Duration, inner.HintedDuration = inner.Duration.Plus(late), inner.HintedDuration.Plus(late)
+			return inner
+		},
+	}
+	if h.Quantile > 0 {
+		d.Settings = append(d.Settings, setting("quantile", h.Quantile, 0))
+	}
+	return d
+}
