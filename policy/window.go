@@ -84,6 +84,14 @@ func (w *window) quick(now int64) bool {
 }
 
 func (w *window) count(now int64, failed bool) {
+	if failed {
+		w.add(now, 1, 1)
+	} else {
+		w.add(now, 1, 0)
+	}
+}
+
+func (w *window) add(now int64, calls uint64, failures int) {
 	w.latest = max(w.latest, int64(clock.Since(w.start, now)))
 	turn, slot := w.bucket(w.latest)
 	if w.turns[slot] != turn {
@@ -92,10 +100,8 @@ func (w *window) count(now int64, failed bool) {
 	}
 	w.current.Store(cut(turn)<<slotBits | uint64(slot))
 	w.end.Store(w.bucketEnd(turn, slot))
-	w.calls[slot].Add(1)
-	if failed {
-		w.failures[slot]++
-	}
+	w.calls[slot].Add(calls)
+	w.failures[slot] += failures
 }
 
 func (w *window) tripped() bool {

@@ -1,0 +1,70 @@
+package policy
+
+import (
+	"context"
+	"errors"
+
+	"github.com/holdfast-go/holdfast/clock"
+)
+
+// A Shed refuses the calls that its Throttle draws, and tells it how the others ended. A refusal is a *Rejection for
+// ErrThrottled; the func is not called then. A panic or runtime.Goexit inside counts as not accepted. It is safe for
+// concurrent use and allocates nothing.
+type Shed[T any] struct {
+	Name     string        // for events and Explain; empty means the Throttle's
+	Throttle *Throttle     // required; may be shared with other pipelines and result types
+	Classify Classifier[T] // what was accepted; nil means Classify
+}
+
+var errNoThrottle = errors.New("policy: Shed.Throttle is nil; want a Throttle")
+
+// Execute implements Policy.
+func (s *Shed[T]) Execute(ctx context.Context, next Next[T]) (v T, err error) {
+	t := s.Throttle
+	if t == nil {
+		return v, errNoThrottle
+	}
+	if err := t.Acquire(); err != nil {
+		next.Emit(ctx, Event{Kind: Rejected, Policy: "shed", Name: s.name(), Outcome: Ignored, Err: err})
+		return v, err
+	}
+	outcome := TransientFailure // stays so if next panics or ends the goroutine
+	defer func() { t.Done(outcome) }()
+	v, err = next.Do(ctx)
+	outcome = s.Classify.Apply(ctx, v, err)
+	return v, err
+}
+
+func (s *Shed[T]) name() string {
+	if s.Name == "" && s.Throttle != nil {
+		return s.Throttle.Name
+	}
+	return s.Name
+}
+
+// Validate names every field that is wrong, the Throttle's included.
+func (s *Shed[T]) Validate() error {
+	p := problems{owner: "Shed"}
+	if s.Throttle == nil {
+		p.add(".Throttle is nil; want a Throttle")
+		return p.join()
+	}
+	return s.Throttle.Validate()
+}
+
+// Describe implements Describer.
+func (s *Shed[T]) Describe() Description {
+	t := s.Throttle
+	d := Description{
+		Kind: "shed", Name: s.name(), Clock: clock.OrSystem(t.Clock), Core: t,
+		Bounds: func(inner Bounds) Bounds { return inner },
+		Settings: []Setting{
+			setting("K", t.K, defaultK), setting("window", t.Window, defaultSheds),
+			setting("max drop", t.MaxDrop, defaultMaxDrop),
+		},
+	}
+	if s.Classify != nil {
+		d.Settings = append(d.Settings, Setting{"classify", "custom", false})
+	}
+	return d
+}

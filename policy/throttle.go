@@ -1,0 +1,125 @@
+package policy
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/holdfast-go/holdfast/clock"
+)
+
+// ErrThrottled is the Reason of a Rejection by a Throttle: the dependency has been failing, and this call was drawn to
+// spare it.
+var ErrThrottled = errors.New("throttled")
+
+// A Throttle spares a dependency that fails most of what it is asked: it refuses a share of the calls, drawn at random,
+// that grows with the share that fails, so that the dependency sees about K times what it can do. Unlike a Circuit it
+// knows more than all or nothing, and needs no probes.
+//
+// The zero value works. One Throttle may serve any number of pipelines and result types through [Shed], and any other
+// code through Acquire and Done. It is safe for concurrent use, needs no goroutine, and allocates nothing. It must not
+// be copied, and its fields not be changed, after first use.
+//
+// It refuses with probability max(0, (requests − K·accepts)/(requests + 1)). Source: "Handling Overload", Site
+// Reliability Engineering, O'Reilly 2016, https://sre.google/sre-book/handling-overload/
+type Throttle struct {
+	Name    string
+	K       float64        // how many times what it accepts the dependency is sent, 1 or more; 0 means 2
+	Window  time.Duration  // what counts, in ten steps; 0 means 2 minutes
+	MaxDrop float64        // the largest share refused, in (0, 1), so that some calls always find out; 0 means 0.9
+	Clock   clock.Clock    // nil means clock.System
+	Rand    func() float64 // in [0, 1), safe for concurrent use; nil means math/rand/v2
+
+	mu      sync.Mutex // guards the fields below
+	seen    *window    // calls are requests, failures those that were accepted; nil before first use
+	refusal *Rejection
+}
+
+const (
+	defaultK       = 2
+	defaultSheds   = 2 * time.Minute
+	defaultMaxDrop = 0.9
+)
+
+// Acquire returns nil for a call to make, whose end Done must hear of, or a *Rejection for ErrThrottled.
+func (t *Throttle) Acquire() error {
+	now := clock.OrSystem(t.Clock).Nanos()
+	p := t.dropRate(now)
+	if p <= 0 {
+		return nil
+	}
+	draw := t.Rand
+	if draw == nil {
+		draw = rand.Float64
+	}
+	if draw() >= p {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen.add(now, 1, 0)
+	if t.refusal == nil {
+		t.refusal = &Rejection{Policy: "shed", Name: t.Name, Reason: ErrThrottled}
+	}
+	return t.refusal
+}
+
+// Done says how a call ended: a TransientFailure was not accepted, and Ignored does not count.
+func (t *Throttle) Done(o Outcome) {
+	if o == Ignored {
+		return
+	}
+	accepted := 1
+	if o == TransientFailure {
+		accepted = 0
+	}
+	now := clock.OrSystem(t.Clock).Nanos()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begin(now)
+	t.seen.add(now, 1, accepted)
+}
+
+// DropRate is the probability by which a call would be refused now.
+func (t *Throttle) DropRate() float64 { return t.dropRate(clock.OrSystem(t.Clock).Nanos()) }
+
+func (t *Throttle) dropRate(now int64) float64 {
+	k, most := t.K, t.MaxDrop
+	if k == 0 {
+		k = defaultK
+	}
+	if most == 0 {
+		most = defaultMaxDrop
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begin(now)
+	requests, accepts := t.seen.counts(now)
+	return min(most, max(0, (float64(requests)-k*float64(accepts))/float64(requests+1)))
+}
+
+// begin is called with the lock held.
+func (t *Throttle) begin(now int64) {
+	if t.seen == nil {
+		length := t.Window
+		if length <= 0 {
+			length = defaultSheds
+		}
+		t.seen = &window{start: now, length: int64(length)}
+	}
+}
+
+// Validate names every field that is out of range.
+func (t *Throttle) Validate() error {
+	p := problems{owner: "Throttle"}
+	if t.K != 0 && !(t.K >= 1 && t.K <= 1e6) { // NaN is neither
+		p.add(".K is %v; want 1 to 1000000, or 0 for %d", t.K, defaultK)
+	}
+	notNegative(&p, "Window", t.Window)
+	if !(t.MaxDrop >= 0 && t.MaxDrop < 1) {
+		p.add(".MaxDrop is %v; want 0 or more and less than 1", t.MaxDrop)
+	}
+	p.clock(t.Clock)
+	return p.join()
+}
