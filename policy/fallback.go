@@ -39,11 +39,7 @@ func (f *Fallback[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 
 func (f *Fallback[T]) answer(ctx context.Context, next Next[T], v T, err error) (T, error) {
 	o := f.Classify.Apply(ctx, v, err)
-	failed := o == TransientFailure || o == PermanentFailure
-	if f.Classify == nil { // whoever went away wants no answer, whatever else the error tells of: a timeout before that
-		failed = (failed || isRejection(err)) && !cancelled(ctx, err)
-	}
-	if f.Func == nil || !failed {
+	if f.Func == nil || !answers(ctx, f.Classify, o, err) {
 		return v, err
 	}
 	next.Emit(ctx, Event{Kind: FellBack, Policy: "fallback", Name: f.Name, Outcome: o, Err: err})
@@ -52,6 +48,17 @@ func (f *Fallback[T]) answer(ctx context.Context, next Next[T], v T, err error) 
 		return answer, failure
 	}
 	return answer, errors.Join(err, failure)
+}
+
+// answers reports whether a policy that answers failures in the caller's place, with the given Classify, answers this
+// one. By default it answers refusals too, but never who went away, whatever else the error tells of: a timeout before
+// that.
+func answers[T any](ctx context.Context, c Classifier[T], o Outcome, err error) bool {
+	failed := o == TransientFailure || o == PermanentFailure
+	if c != nil {
+		return failed
+	}
+	return (failed || isRejection(err)) && !cancelled(ctx, err)
 }
 
 // Validate names every field that is wrong.

@@ -1,0 +1,143 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/policy"
+)
+
+// Ten deposits of a tenth are worth one call, exactly, and there is no floor: an unused budget allows nothing.
+func TestBudgetAllowsOneExtraCallForTenFirstOnes(t *testing.T) {
+	b := &policy.Budget{Clock: clock.NewVirtual()}
+	require.False(t, b.Withdraw(), "nothing was deposited")
+	for i := range 10 {
+		require.False(t, b.Withdraw(), "after %d deposits", i)
+		b.Deposit()
+	}
+	require.True(t, b.Withdraw())
+	require.False(t, b.Withdraw())
+}
+
+// U1, U2, U3 and U5: a budget agrees with a model of whole calls, never allows more than its share over any interval,
+// and drains.
+func TestBudgetModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := clock.NewVirtual()
+		ratio := rapid.SampledFrom([]float64{0.1, 0.25, 0.5, 1}).Draw(t, "ratio")
+		most := rapid.SampledFrom([]float64{1, 2, 5}).Draw(t, "cap")
+		ttl := time.Duration(rapid.SampledFrom([]int{10, 1000, 60_000}).Draw(t, "ttl")) * time.Millisecond
+		b := &policy.Budget{Ratio: ratio, Cap: most, TTL: ttl, Clock: v}
+		credit := 0.0
+		type sample struct{ first, extra int }
+		trace := []sample{{}}
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			now := trace[len(trace)-1]
+			switch rapid.SampledFrom([]string{"first", "first", "extra", "extra", "pause"}).Draw(t, "step") {
+			case "first":
+				b.Deposit()
+				credit = min(most, credit+ratio)
+				now.first++
+			case "extra":
+				want := credit >= 1-1e-9
+				if got := b.Withdraw(); got != want && math.Abs(credit-1) > 1e-9 {
+					t.Fatalf("Withdraw is %v with a credit of %v", got, credit)
+				} else if got {
+					credit = max(0, credit-1)
+					now.extra++
+				}
+			case "pause":
+				d := time.Duration(rapid.IntRange(0, 2*int(ttl/time.Millisecond)).Draw(t, "ms")) * time.Millisecond
+				v.Advance(d)
+				credit = max(0, credit-most*float64(d)/float64(ttl))
+			}
+			trace = append(trace, now)
+			require.InDelta(t, credit, b.Credit(), 1e-6)
+		}
+		for i, from := range trace {
+			for _, to := range trace[i:] {
+				first, extra := to.first-from.first, to.extra-from.extra
+				if float64(extra) > most+ratio*float64(first)+1e-9 {
+					t.Fatalf("%d extra calls for %d first ones", extra, first)
+				}
+			}
+		}
+		v.Advance(ttl)
+		require.Zero(t, b.Credit(), "a full budget drains within its TTL")
+	})
+}
+
+// Scenario 44: the bound holds under concurrency, and panics and cancellations leave no credit behind or missing.
+func TestBudgetHoldsUnderConcurrency(t *testing.T) {
+	b := &policy.Budget{Ratio: 0.5, Clock: clock.NewVirtual()}
+	var first, extra atomic.Int64
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 2000 {
+				b.Deposit()
+				first.Add(1)
+				if b.Withdraw() {
+					extra.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+	require.LessOrEqual(t, extra.Load(), 1+first.Load()/2)
+	require.GreaterOrEqual(t, extra.Load(), first.Load()/2-2)
+}
+
+// U4 and scenario 45: an exhausted budget still lets first attempts run, ends retrying with the attempt's own result,
+// and says so; it never turns into a hot loop.
+func TestRetryEndsWithItsOwnResultWhenTheBudgetIsSpent(t *testing.T) {
+	v := clock.NewVirtual()
+	down := errors.New("down")
+	var reasons []policy.Reason
+	calls := 0
+	r := &policy.Retry[int]{Attempts: 5, Backoff: policy.Constant(time.Second), Budget: &policy.Budget{Clock: v}, Clock: v}
+	observe := policy.Scope{Clock: v, Observers: []policy.Observer{policy.ObserverFunc(func(_ context.Context, e policy.Event) {
+		if e.Kind == policy.GaveUp {
+			reasons = append(reasons, e.Reason)
+		}
+	})}}
+	end := policy.PolicyFunc[int](func(ctx context.Context, next policy.Next[int]) (int, error) { return next.Do(ctx) })
+	next := policy.Connect(policy.Layer[int]{Policy: r, Scope: &observe}, policy.Layer[int]{Policy: end}).
+		With(func(context.Context) (int, error) { calls++; return calls, down })
+	for range 20 {
+		got, err := next.Do(t.Context())
+		require.True(t, err == down)
+		require.Equal(t, calls, got)
+	}
+	require.Equal(t, 20+1, calls, "one retry after the tenth call, drained by its own wait by the twentieth")
+	require.Contains(t, reasons, policy.BudgetSpent)
+}
+
+// Scenario 44: a retry that is not made after all gives its credit back.
+func TestRetryGivesBackTheCreditOfARetryThatWasCancelled(t *testing.T) {
+	v := clock.NewVirtual()
+	b := &policy.Budget{Ratio: 1, TTL: time.Hour, Clock: v}
+	r := &policy.Retry[int]{Backoff: policy.Constant(time.Second), Budget: b, Clock: v}
+	ctx, cancel := context.WithCancel(t.Context())
+	v.AfterFunc(time.Millisecond, cancel)
+	_, err := policy.Through(func(context.Context) (int, error) { return 0, errors.New("down") }, policy.Policy[int](r)).Do(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	require.InDelta(t, 1, b.Credit(), 0.001)
+}
+
+func TestBudgetRefusesNonsense(t *testing.T) {
+	err := (&policy.Budget{Ratio: math.NaN(), Cap: 0.5, TTL: -1}).Validate()
+	require.ErrorContains(t, err, "Budget.Ratio is NaN")
+	require.ErrorContains(t, err, "Budget.Cap is 0.5")
+	require.ErrorContains(t, err, "Budget.TTL is -1ns")
+	require.NoError(t, (&policy.Budget{}).Validate())
+}

@@ -1,0 +1,141 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"runtime/debug"
+	"sync"
+
+	"github.com/holdfast-go/holdfast/clock"
+)
+
+// A Dedupe makes one call for all who ask for the same thing at the same time: those who come while a call for their
+// Key is under way share its result. A caller whose context ends leaves without the others; when the last has left,
+// the shared call's context is cancelled. That context has the values of the first caller's, and no deadline of its
+// own: put a Timeout inside.
+//
+// A panic reaches every caller, as a *Panic. All callers get the same value, so T must be safe to share. It is safe for
+// concurrent use. Every shared call runs on a goroutine of its own.
+type Dedupe[T any] struct {
+	Name  string                           // for Explain
+	Key   func(ctx context.Context) string // what is asked for; required. An empty key is not shared
+	Clock clock.Clock                      // nil means clock.System
+
+	mu     sync.Mutex            // guards the field below
+	shared map[string]*shared[T] // calls under way
+}
+
+// A shared is one call for several callers.
+type shared[T any] struct {
+	callers int // guarded by Dedupe.mu
+	cancel  context.CancelFunc
+	over    clock.Latch // opened once the fields below are set
+
+	v        T
+	err      error
+	returned bool
+	panicked *Panic // nil with returned false means runtime.Goexit
+}
+
+var errNoKey = errors.New("policy: Dedupe.Key is nil; want a func")
+
+// Execute implements Policy.
+func (d *Dedupe[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
+	var zero T
+	if d.Key == nil {
+		return zero, errNoKey
+	}
+	key := d.Key(ctx)
+	if key == "" {
+		return next.Do(ctx)
+	}
+	if ctx.Err() != nil {
+		return zero, context.Cause(ctx)
+	}
+	s := d.join(ctx, key, next)
+	defer d.leave(key, s)
+	if err := s.over.Wait(ctx, clock.OrSystem(d.Clock)); err != nil {
+		return zero, err
+	}
+	switch {
+	case s.panicked != nil:
+		panic(s.panicked)
+	case !s.returned:
+		runtime.Goexit()
+	}
+	return s.v, s.err
+}
+
+// join is the call under way for key, or a new one.
+func (d *Dedupe[T]) join(ctx context.Context, key string, next Next[T]) *shared[T] {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.shared[key]; s != nil {
+		s.callers++
+		return s
+	}
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s := &shared[T]{callers: 1, cancel: cancel}
+	if d.shared == nil {
+		d.shared = make(map[string]*shared[T])
+	}
+	d.shared[key] = s
+	clock.Go(clock.OrSystem(d.Clock), func() {
+		defer func() {
+			if !s.returned {
+				if p := recover(); p != nil {
+					s.panicked = &Panic{Value: p, Stack: debug.Stack()}
+				}
+			}
+			d.forget(key, s)
+			s.over.Open()
+		}()
+		s.v, s.err = next.Do(own)
+		s.returned = true
+	})
+	return s
+}
+
+// forget lets the next caller for key start anew.
+func (d *Dedupe[T]) forget(key string, s *shared[T]) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.shared[key] == s {
+		delete(d.shared, key)
+	}
+}
+
+func (d *Dedupe[T]) leave(key string, s *shared[T]) {
+	d.mu.Lock()
+	s.callers--
+	last := s.callers == 0
+	if last && d.shared[key] == s {
+		delete(d.shared, key) // nobody may join a call that is being cancelled
+	}
+	d.mu.Unlock()
+	if last {
+		s.cancel()
+	}
+}
+
+// Validate names every field that is wrong.
+func (d *Dedupe[T]) Validate() error {
+	p := problems{owner: "Dedupe"}
+	if d.Key == nil {
+		p.add(".Key is nil; want a func")
+	}
+	p.clock(d.Clock)
+	return p.join()
+}
+
+// Describe implements Describer.
+func (d *Dedupe[T]) Describe() Description {
+	return Description{
+		Kind: "dedupe", Name: d.Name, Clock: clock.OrSystem(d.Clock),
+		Bounds: func(inner Bounds) Bounds {
+			inner.Detaches = true // the call outlives a caller who leaves before the others
+			return inner
+		},
+	}
+}
