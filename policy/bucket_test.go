@@ -1,0 +1,178 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/big"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/policy"
+)
+
+// L1, L2, L5: a Bucket admits exactly when a token bucket kept in fractions holds a token, at rates that are no whole
+// number of nanoseconds apart, and after idle times of any length.
+func TestBucketModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := clock.NewVirtual()
+		rate := rapid.IntRange(1, 7).Draw(t, "rate")
+		per := time.Duration(rapid.IntRange(1, 20).Draw(t, "per"))
+		burst := rapid.IntRange(1, 4).Draw(t, "burst")
+		b := &policy.Bucket{Rate: rate, Per: per, Burst: burst, Clock: v}
+		one, full := big.NewRat(1, 1), big.NewRat(int64(burst), 1)
+		tokens := new(big.Rat).Set(full)
+		for range rapid.IntRange(1, 40).Draw(t, "calls") {
+			d := rapid.OneOf(rapid.Int64Range(0, 12), rapid.Just(int64(3*365*24*time.Hour))).Draw(t, "later")
+			v.Advance(time.Duration(d))
+			gained := new(big.Rat).SetFrac(new(big.Int).Mul(big.NewInt(d), big.NewInt(int64(rate))), big.NewInt(int64(per)))
+			if tokens.Add(tokens, gained); tokens.Cmp(full) > 0 {
+				tokens.Set(full)
+			}
+			want := tokens.Cmp(one) >= 0
+			if got := b.Allow(); got != want {
+				t.Fatalf("Allow is %v with %v tokens", got, tokens)
+			}
+			if want {
+				tokens.Sub(tokens, one)
+			}
+		}
+	})
+}
+
+// L1, L3 and L4, scenario 58: callers that wait are admitted in order of arrival, never too many in any interval
+// whoever goes away, and at once as far as the rate allows it.
+func TestBucketWithWaitersProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := clock.NewVirtual()
+		start := v.Nanos()
+		burst := rapid.IntRange(1, 3).Draw(t, "burst")
+		b := &policy.Bucket{Rate: 1, Per: 10, Burst: burst, MaxWait: 45, Clock: v}
+		var admitted []int64
+		for range rapid.IntRange(1, 12).Draw(t, "callers") {
+			at := time.Duration(rapid.IntRange(0, 60).Draw(t, "arrives"))
+			patience := time.Duration(rapid.SampledFrom([]int{7, 13, 1000, 1000}).Draw(t, "patience"))
+			v.Go(func() {
+				_ = v.Sleep(t.Context(), at)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				defer v.AfterFunc(patience, cancel).Stop()
+				before := v.Nanos()
+				switch err := b.Acquire(ctx); {
+				case err == nil:
+					admitted = append(admitted, v.Nanos()-start)
+				case errors.Is(err, policy.ErrLimited):
+					require.Equal(t, before, v.Nanos(), "a refusal is decided before waiting")
+					var r *policy.Rejection
+					require.ErrorAs(t, err, &r)
+					require.Greater(t, r.RetryAfter(), time.Duration(45))
+				default:
+					require.ErrorIs(t, err, context.Canceled)
+				}
+			})
+		}
+		v.Run()
+		slices.Sort(admitted)
+		for i := range admitted {
+			for j := i; j < len(admitted); j++ {
+				if span := admitted[j] - admitted[i]; int64(j-i+1) > int64(burst)+span/10 {
+					t.Fatalf("%d admitted within %d: %v", j-i+1, span, admitted)
+				}
+			}
+		}
+	})
+}
+
+// Scenario 58: a waiter that goes away gives its turn back, the newest as if it had never come and any other to whoever
+// comes next.
+func TestBucketTurnsComeBack(t *testing.T) {
+	v := clock.NewVirtual()
+	start := v.Nanos()
+	b := &policy.Bucket{Rate: 1, Per: time.Second, MaxWait: time.Minute, Clock: v}
+	var admitted []time.Duration
+	caller := func(ctx context.Context) func() {
+		return func() {
+			if b.Acquire(ctx) == nil {
+				admitted = append(admitted, time.Duration(v.Nanos()-start))
+			}
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	v.Go(caller(t.Context())) // now
+	v.Go(caller(gone))        // would be after 1s
+	v.Go(caller(t.Context())) // after 2s
+	v.AfterFunc(500*time.Millisecond, cancel)
+	v.AfterFunc(600*time.Millisecond, func() { v.Go(caller(t.Context())) }) // takes the turn after 1s
+	v.AfterFunc(700*time.Millisecond, func() { v.Go(caller(t.Context())) }) // after 3s
+	v.Run()
+	require.Equal(t, []time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second}, admitted)
+}
+
+// A wait that would end at or after the context's deadline is not begun.
+func TestBucketRefusesAWaitPastTheDeadline(t *testing.T) {
+	v := clock.NewVirtual()
+	b := &policy.Bucket{Rate: 1, Per: time.Second, MaxWait: time.Minute, Clock: v}
+	require.True(t, b.Allow())
+	for _, limit := range []time.Duration{time.Millisecond, time.Second} {
+		ctx, cancel := clock.WithTimeout(t.Context(), v, limit, nil)
+		before := v.Nanos()
+		require.ErrorIs(t, b.Acquire(ctx), policy.ErrLimited)
+		require.Equal(t, before, v.Nanos())
+		cancel()
+	}
+	ctx, cancel := clock.WithTimeout(t.Context(), v, time.Second+1, nil)
+	defer cancel()
+	require.NoError(t, b.Acquire(ctx))
+}
+
+// Many goroutines at one instant get exactly a burst.
+func TestBucketAdmitsABurstUnderConcurrency(t *testing.T) {
+	b := &policy.Bucket{Rate: 1, Per: time.Hour, Burst: 50, Clock: clock.NewVirtual()}
+	var admitted atomic.Int64
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 100 {
+				if b.Allow() {
+					admitted.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+	require.EqualValues(t, 50, admitted.Load())
+}
+
+// Neither a turn nor a refusal allocates, once the first refusal before a turn has been built.
+func TestRateLimitAllocatesNothingWithoutAWait(t *testing.T) {
+	v := clock.NewVirtual()
+	b := &policy.Bucket{Rate: 1, Per: time.Second, Burst: 1000, Clock: v}
+	p := policy.Through(func(context.Context) (int, error) { return 1, nil }, policy.Policy[int](&policy.RateLimit[int]{Bucket: b}))
+	ctx := context.Background()
+	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = p.Do(ctx) }))
+	for b.Allow() {
+	}
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		if _, err := p.Do(ctx); !errors.Is(err, policy.ErrLimited) {
+			t.Fatal(err)
+		}
+	}))
+}
+
+func TestBucketRefusesNonsense(t *testing.T) {
+	b := &policy.Bucket{Rate: -1, Per: -1, Burst: -1, MaxWait: -1}
+	err := (&policy.RateLimit[int]{Bucket: b}).Validate()
+	for _, field := range []string{"Rate", "Per", "Burst", "MaxWait"} {
+		require.ErrorContains(t, err, "Bucket."+field+" is -1")
+	}
+	require.Error(t, b.Acquire(t.Context()))
+	require.ErrorContains(t, (&policy.Bucket{Per: time.Hour, Burst: math.MaxInt}).Validate(), "Bucket.Burst")
+	require.NoError(t, (&policy.Bucket{}).Validate())
+}
