@@ -1,0 +1,242 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/policy"
+)
+
+// A plannedLeg is what one leg of a hedge is to do, and what it did. Times are milliseconds since the call.
+type plannedLeg struct {
+	takes          int
+	fails, deaf    bool // deaf: it does not heed its context
+	started, ended int
+	cancelled      bool
+}
+
+// H1–H3, H5–H7: legs start when they should, the first success wins as soon as it is there, losers are cancelled at
+// once, and every value that is not returned is discarded exactly once.
+func TestHedgeProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := clock.NewVirtual()
+		start := v.Nanos()
+		now := func() int { return int(time.Duration(v.Nanos()-start) / time.Millisecond) }
+		delay := 10 * rapid.IntRange(1, 4).Draw(t, "delay")
+		legs := make([]plannedLeg, rapid.IntRange(1, 4).Draw(t, "max"))
+		for i := range legs {
+			legs[i] = plannedLeg{
+				takes: 10*rapid.IntRange(0, 9).Draw(t, "takes") + 1 + i, // no two events fall together
+				fails: rapid.Bool().Draw(t, "fails"), deaf: rapid.Bool().Draw(t, "deaf"), started: -1, ended: -1,
+			}
+		}
+		var discarded []int
+		h := &policy.Hedge[int]{
+			Delay: time.Duration(delay) * time.Millisecond, Max: len(legs), Clock: v,
+			Discard: func(i int) { discarded = append(discarded, i) },
+		}
+		down := errors.New("down")
+		calls := 0
+		got, err := policy.Through(func(ctx context.Context) (int, error) {
+			me := &legs[calls]
+			calls++
+			number := calls
+			me.started = now()
+			within := ctx
+			if me.deaf {
+				within = context.WithoutCancel(ctx)
+			}
+			if v.Sleep(within, time.Duration(me.takes)*time.Millisecond) != nil {
+				me.cancelled, me.ended = true, now()
+				return number, context.Cause(ctx)
+			}
+			me.ended = now()
+			if me.fails {
+				return number, down
+			}
+			return number, nil
+		}, policy.Policy[int](h)).Do(t.Context())
+		end := now()
+		v.Run()
+
+		// What should have happened, leg by leg.
+		winner, won, next := 0, -1, 0
+		var failures []int
+		for i := range legs {
+			begin := next
+			if i > 0 { // a failure brings the next leg forward
+				for _, f := range failures {
+					if f > legs[i-1].started && f < begin {
+						begin = f
+					}
+				}
+			}
+			if won >= 0 && (begin > won || i > 0 && legs[i-1].started < 0) {
+				require.Equal(t, -1, legs[i].started, "a leg starts only if nothing has succeeded")
+				continue
+			}
+			require.Equal(t, begin, legs[i].started, "leg %d", i+1)
+			next = begin + delay
+			if over := begin + legs[i].takes; legs[i].fails {
+				failures = append(failures, over)
+				slices.Sort(failures)
+			} else if won < 0 || over < won {
+				winner, won = i+1, over
+			}
+		}
+		if won >= 0 {
+			require.NoError(t, err)
+			require.Equal(t, winner, got)
+			require.Equal(t, won, end)
+		} else {
+			require.ErrorIs(t, err, down)
+			require.Equal(t, failures[len(failures)-1], end)
+		}
+		var want []int
+		for i := range legs {
+			if legs[i].started < 0 {
+				continue
+			}
+			if i+1 != got {
+				want = append(want, i+1)
+			}
+			if won >= 0 && i+1 != winner && legs[i].started+legs[i].takes > won && !legs[i].deaf {
+				require.True(t, legs[i].cancelled, "loser %d is cancelled", i+1)
+				require.Equal(t, won, legs[i].ended, "at once")
+			}
+		}
+		slices.Sort(discarded)
+		require.Equal(t, want, discarded)
+		require.Zero(t, v.Pending())
+	})
+}
+
+// Scenario 53: the winner's context is left alone; the losers' are not.
+func TestHedgeLeavesTheWinnersContextAlone(t *testing.T) {
+	v := clock.NewVirtual()
+	var contexts []context.Context
+	h := &policy.Hedge[int]{Delay: time.Second, Clock: v}
+	got, err := policy.Through(func(ctx context.Context) (int, error) {
+		contexts = append(contexts, ctx)
+		me := len(contexts)
+		_ = v.Sleep(ctx, time.Duration(4-me)*time.Second)
+		return me, nil
+	}, policy.Policy[int](h)).Do(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 1, got, "both end after three seconds, and the first had a head start")
+	require.NoError(t, contexts[0].Err())
+	require.Error(t, contexts[1].Err())
+}
+
+// Scenario 52: a panic in a leg panics on the caller, with the stack of where it happened; runtime.Goexit ends the
+// caller too.
+func TestHedgePanicsOnTheCaller(t *testing.T) {
+	defer func() {
+		p, ok := recover().(*policy.Panic)
+		require.True(t, ok)
+		require.Equal(t, "boom", p.Value)
+		require.Contains(t, string(p.Stack), "TestHedgePanicsOnTheCaller")
+	}()
+	h := &policy.Hedge[int]{Delay: time.Hour}
+	_, _ = policy.Through(func(context.Context) (int, error) { panic("boom") }, policy.Policy[int](h)).Do(t.Context())
+	t.Error("it returned")
+}
+
+func TestHedgeEndsTheCallerWithALegThatEndsItsGoroutine(t *testing.T) {
+	ended := make(chan bool, 1)
+	go func() {
+		returned := false
+		defer func() { ended <- !returned }()
+		h := &policy.Hedge[int]{Delay: time.Hour}
+		_, _ = policy.Through(func(context.Context) (int, error) { runtime.Goexit(); return 0, nil }, policy.Policy[int](h)).Do(t.Context())
+		returned = true
+	}()
+	require.True(t, <-ended)
+}
+
+// Scenario 54: a spent budget keeps new legs from starting and leaves those that run alone. A call marked by Once is
+// not hedged.
+func TestHedgeBudgetAndOnce(t *testing.T) {
+	v := clock.NewVirtual()
+	calls := 0
+	budget := &policy.Budget{Ratio: 1, Cap: 2, TTL: time.Hour, Clock: v}
+	budget.Deposit() // makes up for what drains meanwhile
+	h := &policy.Hedge[int]{Delay: time.Millisecond, Max: 5, Budget: budget, Clock: v}
+	slow := policy.Through(func(ctx context.Context) (int, error) { calls++; return calls, v.Sleep(ctx, time.Second) }, policy.Policy[int](h))
+	_, err := slow.Do(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 2, calls, "one first call pays for one extra leg")
+	calls = 0
+	_, err = slow.Do(policy.Once(t.Context()))
+	require.NoError(t, err)
+	require.Equal(t, 1, calls)
+}
+
+// A result that says that calling again is no use ends the race.
+func TestHedgeReturnsAPermanentFailureAtOnce(t *testing.T) {
+	v := clock.NewVirtual()
+	start := v.Nanos()
+	bad := policy.Permanent(errors.New("bad request"))
+	h := &policy.Hedge[int]{Delay: time.Second, Clock: v}
+	_, err := policy.Through(func(context.Context) (int, error) { return 0, bad }, policy.Policy[int](h)).Do(t.Context())
+	require.True(t, err == bad)
+	require.Equal(t, start, v.Nanos())
+}
+
+// The caller leaves when its context ends, with the cause, and the legs are cancelled.
+func TestHedgeLeavesWithTheCallersContext(t *testing.T) {
+	v := clock.NewVirtual()
+	why := errors.New("why")
+	ctx, cancel := clock.WithTimeout(t.Context(), v, 1500*time.Millisecond, why)
+	defer cancel()
+	h := &policy.Hedge[int]{Delay: time.Second, Clock: v}
+	cancelled := 0
+	_, err := policy.Through(func(ctx context.Context) (int, error) {
+		if v.Sleep(ctx, time.Hour) != nil {
+			cancelled++
+		}
+		return 0, nil
+	}, policy.Policy[int](h)).Do(ctx)
+	require.ErrorIs(t, err, why)
+	v.Run()
+	require.Equal(t, 2, cancelled)
+}
+
+// With a Quantile the delay follows the latencies that were seen, within 5 %.
+func TestHedgeDelayFollowsTheLatencies(t *testing.T) {
+	v := clock.NewVirtual()
+	h := &policy.Hedge[int]{Delay: time.Hour, Quantile: 0.95, Clock: v}
+	calls := 0
+	latency := time.Duration(0)
+	next := policy.Through(func(ctx context.Context) (int, error) { calls++; return 0, v.Sleep(ctx, latency) }, policy.Policy[int](h))
+	for i := range 100 {
+		latency = time.Duration(i+1) * time.Millisecond
+		_, err := next.Do(t.Context())
+		require.NoError(t, err)
+	}
+	before := calls
+	latency = 90 * time.Millisecond
+	_, _ = next.Do(t.Context())
+	require.Equal(t, before+1, calls, "below the quantile")
+	latency = time.Minute
+	start := v.Nanos()
+	v.AfterFunc(100*time.Millisecond, func() {
+		require.Equal(t, before+3, calls, "the second leg has started by %v", time.Duration(v.Nanos()-start))
+	})
+	_, _ = next.Do(t.Context())
+}
+
+func TestHedgeRefusesNonsense(t *testing.T) {
+	err := (&policy.Hedge[int]{Quantile: 1, Max: -1, Budget: &policy.Budget{Ratio: 2}}).Validate()
+	for _, field := range []string{"Hedge.Delay is 0s", "Hedge.Quantile is 1", "Hedge.Max is -1", "Hedge.Budget: Budget.Ratio is 2"} {
+		require.ErrorContains(t, err, field)
+	}
+}
