@@ -1,0 +1,194 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/policy"
+)
+
+type keyOf struct{}
+
+func keyed(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, keyOf{}, key)
+}
+
+func key(ctx context.Context) string {
+	k, _ := ctx.Value(keyOf{}).(string)
+	return k
+}
+
+// Callers of one key at one time share one call; another key, no key, and a later time get their own.
+func TestDedupeSharesACallUnderWay(t *testing.T) {
+	v := clock.NewVirtual()
+	calls := 0
+	d := &policy.Dedupe[int]{Key: key, Clock: v}
+	next := policy.Through(func(ctx context.Context) (int, error) {
+		calls++
+		me := calls
+		return me, v.Sleep(ctx, 10*time.Second)
+	}, policy.Policy[int](d))
+	var got []string
+	for i, at := range []int{0, 1, 2, 3, 12} {
+		k := []string{"a", "a", "b", "", "a"}[i]
+		v.Go(func() {
+			_ = v.Sleep(t.Context(), time.Duration(at)*time.Second)
+			n, err := next.Do(keyed(t.Context(), k))
+			got = append(got, fmt.Sprint(k, n, err))
+		})
+	}
+	v.Run()
+	require.Equal(t, []string{"a1 <nil>", "a1 <nil>", "b2 <nil>", "3 <nil>", "a4 <nil>"}, got)
+}
+
+// A caller whose context ends leaves alone; the call goes on for the others, and is cancelled when the last has left.
+func TestDedupeCancelsTheCallWithItsLastCaller(t *testing.T) {
+	v := clock.NewVirtual()
+	start := v.Nanos()
+	var ended time.Duration
+	d := &policy.Dedupe[int]{Key: key, Clock: v}
+	next := policy.Through(func(ctx context.Context) (int, error) {
+		err := v.Sleep(ctx, time.Hour)
+		ended = time.Duration(v.Nanos() - start)
+		return 0, err
+	}, policy.Policy[int](d))
+	for i := range 2 {
+		v.Go(func() {
+			ctx, cancel := clock.WithTimeout(keyed(t.Context(), "a"), v, time.Duration(i+1)*time.Second, nil)
+			defer cancel()
+			_, err := next.Do(ctx)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Equal(t, time.Duration(i+1)*time.Second, time.Duration(v.Nanos()-start))
+		})
+	}
+	v.Run()
+	require.Equal(t, 2*time.Second, ended)
+}
+
+// A panic reaches every caller that shares the call.
+func TestDedupePanicsOnEveryCaller(t *testing.T) {
+	v := clock.NewVirtual()
+	panicked := 0
+	next := policy.Through(func(ctx context.Context) (int, error) {
+		_ = v.Sleep(ctx, time.Second)
+		panic("boom")
+	}, policy.Policy[int](&policy.Dedupe[int]{Key: key, Clock: v}))
+	for range 3 {
+		v.Go(func() {
+			defer func() {
+				p, ok := recover().(*policy.Panic)
+				require.True(t, ok)
+				require.Equal(t, "boom", p.Value)
+				panicked++
+			}()
+			_, _ = next.Do(keyed(t.Context(), "a"))
+		})
+	}
+	v.Run()
+	require.Equal(t, 3, panicked)
+}
+
+// F6: a stale answer is the last good value of its key, at most MaxAge old, and there is none before a success.
+func TestStaleProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := clock.NewVirtual()
+		type good struct {
+			value int
+			at    int64
+		}
+		last := map[string]good{}
+		down := errors.New("down")
+		s := &policy.Stale[int]{MaxAge: 10, Key: key, Clock: v}
+		for i := range rapid.IntRange(1, 30).Draw(t, "calls") {
+			v.Advance(time.Duration(rapid.IntRange(0, 8).Draw(t, "later")))
+			k := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "key")
+			var fails error
+			if rapid.Bool().Draw(t, "fails") {
+				fails = down
+			}
+			got, err := policy.Through(func(context.Context) (int, error) { return i, fails }, policy.Policy[int](s)).Do(keyed(context.Background(), k))
+			old, known := last[k]
+			switch {
+			case fails == nil:
+				require.NoError(t, err)
+				require.Equal(t, i, got)
+				last[k] = good{i, v.Nanos()}
+			case known && v.Nanos()-old.at <= 10:
+				require.NoError(t, err)
+				require.Equal(t, old.value, got)
+			default:
+				require.True(t, err == down)
+			}
+		}
+	})
+}
+
+// A Stale answers a refusal, and not the caller's own cancellation.
+func TestStaleAnswersWhatAFallbackWould(t *testing.T) {
+	s := &policy.Stale[int]{MaxAge: time.Hour}
+	run := func(ctx context.Context, err error) (int, error) {
+		return policy.Through(func(context.Context) (int, error) { return 7, err }, policy.Policy[int](s)).Do(ctx)
+	}
+	_, err := run(t.Context(), nil)
+	require.NoError(t, err)
+	got, err := run(t.Context(), &policy.Rejection{Reason: policy.ErrOpen})
+	require.NoError(t, err)
+	require.Equal(t, 7, got)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = run(gone, context.Canceled)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, (&policy.Stale[int]{Keys: -1}).Validate(), "Stale.MaxAge is 0s")
+	require.ErrorContains(t, (&policy.Stale[int]{Keys: -1}).Validate(), "Stale.Keys is -1")
+}
+
+// A Keyed remembers at most Max cores, forgets the one not asked for the longest, and never one that is not idle.
+func TestKeyedProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		most := rapid.IntRange(1, 4).Draw(t, "max")
+		type core struct{ key string }
+		busy := map[*core]bool{}
+		k := &policy.Keyed[*core]{
+			Max: most, New: func(key string) *core { return &core{key} }, Idle: func(c *core) bool { return !busy[c] },
+		}
+		var order []*core // remembered, the latest asked for last
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			name := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(t, "key")
+			got := k.Get(name)
+			require.Equal(t, name, got.key)
+			at := -1
+			for i, c := range order {
+				if c.key == name {
+					at = i
+				}
+			}
+			switch {
+			case at >= 0:
+				require.Same(t, order[at], got)
+				order = append(append(order[:at:at], order[at+1:]...), got)
+			case len(order) < most:
+				order = append(order, got)
+			default:
+				for i, c := range order {
+					if !busy[c] {
+						order = append(append(order[:i:i], order[i+1:]...), got)
+						break
+					}
+				}
+			}
+			require.Equal(t, len(order), k.Len())
+			all := k.All()
+			for _, c := range order {
+				require.Same(t, c, all[c.key])
+			}
+			busy[got] = rapid.Bool().Draw(t, "busy")
+		}
+	})
+}
