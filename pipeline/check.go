@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/holdfast-go/holdfast/clock"
 	"github.com/holdfast-go/holdfast/policy"
@@ -78,7 +79,8 @@ func checkCores(all []policy.Description) []error {
 			continue
 		}
 		if seen[d.Core] {
-			errs = append(errs, fmt.Errorf("pipeline: the same %T %q is in the pipeline twice; want it once, or it takes every call for two", d.Core, d.Name))
+			errs = append(errs, fmt.Errorf("pipeline: %s %q is in the pipeline twice; want it once, or every call counts twice",
+				strings.ToLower(reflect.Indirect(reflect.ValueOf(d.Core)).Type().Name()), d.Name))
 		}
 		seen[d.Core] = true
 	}

@@ -15,7 +15,9 @@ func FuzzCircuit(f *testing.F) {
 	}))
 }
 
-// go test -fuzz FuzzComposition ./policy
+// The invariants of any composition, likewise:
+//
+//	go test -fuzz FuzzComposition ./policy
 func FuzzComposition(f *testing.F) {
 	drawn := rapid.Custom(drawComposed)
 	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) {

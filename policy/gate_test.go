@@ -26,7 +26,7 @@ type visitor struct {
 // gateModel says what becomes of visitors with distinct arrivals, by walking through every millisecond.
 func gateModel(limit, queue, maxWait int, visitors []visitor) {
 	var inside, waiting []int
-	for now := 0; now < 3000; now++ {
+	for now := range 3000 {
 		inside = slices.DeleteFunc(inside, func(i int) bool { return visitors[i].left == now })
 		waiting = slices.DeleteFunc(waiting, func(i int) bool {
 			w := &visitors[i]

@@ -134,6 +134,7 @@ func TestHedgeLeavesTheWinnersContextAlone(t *testing.T) {
 	require.Equal(t, 1, got, "both end after three seconds, and the first had a head start")
 	require.NoError(t, contexts[0].Err())
 	require.Error(t, contexts[1].Err())
+	v.Run()
 }
 
 // Scenario 52: a panic in a leg panics on the caller, with the stack of where it happened; runtime.Goexit ends the
@@ -232,6 +233,7 @@ func TestHedgeDelayFollowsTheLatencies(t *testing.T) {
 		require.Equal(t, before+3, calls, "the second leg has started by %v", time.Duration(v.Nanos()-start))
 	})
 	_, _ = next.Do(t.Context())
+	v.Run()
 }
 
 func TestHedgeRefusesNonsense(t *testing.T) {

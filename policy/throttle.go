@@ -58,7 +58,7 @@ func (t *Throttle) Acquire() error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.seen.add(now, 1, 0)
+	t.seen.add(now, 0)
 	if t.refusal == nil {
 		t.refusal = &Rejection{Policy: "shed", Name: t.Name, Reason: ErrThrottled}
 	}
@@ -78,7 +78,7 @@ func (t *Throttle) Done(o Outcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.begin(now)
-	t.seen.add(now, 1, accepted)
+	t.seen.add(now, accepted)
 }
 
 // DropRate is the probability by which a call would be refused now.

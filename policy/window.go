@@ -85,13 +85,14 @@ func (w *window) quick(now int64) bool {
 
 func (w *window) count(now int64, failed bool) {
 	if failed {
-		w.add(now, 1, 1)
+		w.add(now, 1)
 	} else {
-		w.add(now, 1, 0)
+		w.add(now, 0)
 	}
 }
 
-func (w *window) add(now int64, calls uint64, failures int) {
+// add counts a call, and so many failures with it.
+func (w *window) add(now int64, failures int) {
 	w.latest = max(w.latest, int64(clock.Since(w.start, now)))
 	turn, slot := w.bucket(w.latest)
 	if w.turns[slot] != turn {
@@ -100,7 +101,7 @@ func (w *window) add(now int64, calls uint64, failures int) {
 	}
 	w.current.Store(cut(turn)<<slotBits | uint64(slot))
 	w.end.Store(w.bucketEnd(turn, slot))
-	w.calls[slot].Add(calls)
+	w.calls[slot].Add(1)
 	w.failures[slot] += failures
 }
 
