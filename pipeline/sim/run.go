@@ -74,8 +74,8 @@ func (w *world) newClient(number int) *client {
 }
 
 // work waits for the next request that nobody waits for yet, runs it, and so on. Whoever starts a request sees to it
-// that somebody waits for the one after; so there are as many workers as there are requests under way at most, and
-// none is ever woken for nothing.
+// that somebody waits for the one after. So there is never more than one worker more than there were requests under way
+// at once, and none is woken for nothing: it sleeps once for each request, besides what the request itself does.
 func (w *world) work() {
 	for {
 		at, ok := w.schedule.next()

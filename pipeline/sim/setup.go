@@ -32,7 +32,8 @@ type Setup struct {
 	Phases   []Phase  // what changes for a while; where they overlap, the later in the list has its way
 
 	// Build is called once for every client, before the run. Policies and circuits must be on env.Clock, and should
-	// draw from env.Rand; two clients share what Build gives to both. Nil means no policies.
+	// draw from env.Rand; two clients share what Build gives to both. Run hears of the circuits' changes by their
+	// OnChange, and hands them on to the func that was there. Nil means no policies.
 	Build func(env Env) pipeline.Pipeline[struct{}]
 
 	// Call is what an attempt does: what the pipeline runs. Nil means Env.Serve. It may sleep on env.Clock.
