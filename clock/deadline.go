@@ -2,6 +2,7 @@ package clock
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync/atomic"
 	"time"
@@ -108,9 +109,12 @@ func (d *Deadline) Cancel() {
 func (d *Deadline) Expired() bool {
 	s := d.state.Load()
 	if s == nil {
-		return d.due()
+		if !d.due() {
+			return false
+		}
+		s = d.arm() // so that no later Cancel changes the answer
 	}
-	return s.Err() == context.DeadlineExceeded && identical(context.Cause(s), d.cause)
+	return d.nanos != never && s.Err() == context.DeadlineExceeded && identical(context.Cause(s), d.cause)
 }
 
 // due reports whether an unarmed deadline has ended the context.
@@ -142,21 +146,44 @@ func (d *Deadline) Err() error {
 	if s := d.state.Load(); s != nil {
 		return s.Err()
 	}
-	if d.clock.Nanos() < d.nanos {
-		return d.parent.Err()
+	if d.clock.Nanos() < d.nanos && d.parent.Err() == nil {
+		return nil
 	}
-	return d.arm().Err()
+	return d.arm().Err() // what is told once stays so
 }
+
+// String says what the context is made of, as package context does. It also keeps package fmt from reading the fields.
+func (d *Deadline) String() string { return fmt.Sprintf("%v.WithTimeout(%v)", d.parent, d.when()) }
 
 // Value is the parent's, but for package context's own key, by which it finds a context's cause and attaches children.
 func (d *Deadline) Value(key any) any {
-	switch key.(type) {
-	case deadlineKey:
+	switch key {
+	case any(deadlineKey{}):
 		return d
-	case *int: // the type of package context's key
+	case cancelKey:
 		return d.arm().Value(key)
 	}
 	return d.parent.Value(key)
+}
+
+// cancelKey is the key by which package context asks a context for its own: what Cause asks an ended one for.
+var cancelKey = func() any {
+	a := &asked{Context: context.Background()}
+	_ = context.Cause(a)
+	return a.key
+}()
+
+// asked is an ended context that remembers what it was asked for.
+type asked struct {
+	context.Context
+	key any
+}
+
+func (a *asked) Err() error { return context.Canceled }
+
+func (a *asked) Value(key any) any {
+	a.key = key
+	return nil
 }
 
 // AfterFunc lets package context end children with this context, at once and without a goroutine.

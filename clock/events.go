@@ -13,6 +13,15 @@ type event struct {
 	index   int // in clock.due; -1 once it happened or was stopped
 }
 
+// happen is called when it is due.
+func (e *event) happen() {
+	if e.process != nil {
+		e.process.resume()
+	} else {
+		e.f()
+	}
+}
+
 // Stop implements Timer.
 func (e *event) Stop() bool {
 	e.clock.mu.Lock()

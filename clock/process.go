@@ -3,12 +3,10 @@ package clock
 import (
 	"cmp"
 	"container/heap"
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -59,7 +57,7 @@ func (v *Virtual) Go(f func()) {
 // Run drives the clock until every process has ended and nothing is due any more. When processes are left that nobody
 // will wake, it stops them and panics with an error that says who waits for what.
 func (v *Virtual) Run() {
-	v.drive("Run", math.MaxInt64, func() bool { return false })
+	v.driveAll("Run", func() bool { return false })
 	v.deadlock("Run")
 }
 
@@ -73,7 +71,7 @@ func (v *Virtual) Wait(ctx context.Context, l *Latch) error {
 		}
 	} else if !over() {
 		ctx.Done() // so that a deadline on this clock takes its place among what is due
-		if !v.drive("Wait", math.MaxInt64, over) {
+		if !v.driveAll("Wait", over) {
 			v.deadlock("Wait")
 			panic(errors.New("clock: deadlock: Virtual.Wait for a latch that nothing will open"))
 		}
@@ -94,11 +92,15 @@ func (v *Virtual) running() *process {
 // resume lets p run until it parks again or ends.
 func (p *process) resume() {
 	p.enter(func() {
-		if _, parked := p.next(); !parked {
-			p.clock.mu.Lock()
-			delete(p.clock.live, p)
-			p.clock.mu.Unlock()
-		}
+		parked := false // stays so if it panics or ends its goroutine
+		defer func() {
+			if !parked {
+				p.clock.mu.Lock()
+				delete(p.clock.live, p)
+				p.clock.mu.Unlock()
+			}
+		}()
+		_, parked = p.next()
 	})
 }
 
@@ -152,70 +154,6 @@ func (p *process) wake() {
 		heap.Remove(&v.due, p.wakeup.index)
 	}
 	v.push(&p.wakeup, 0)
-}
-
-// afterEnd calls f when ctx ends, at once where ctx is on this clock. Any other context is looked at after everything
-// that happens: by a goroutine, as context.AfterFunc does, f would come at a time nobody can foresee.
-func (v *Virtual) afterEnd(ctx context.Context, f func()) (stop func() bool) {
-	if own, ok := ctx.(*Deadline); ok && own.clock == Clock(v) {
-		return own.AfterFunc(f)
-	}
-	done := ctx.Done()
-	if done == nil {
-		return func() bool { return false }
-	}
-	if own, _ := ctx.Value(deadlineKey{}).(*Deadline); own != nil && own.clock == Clock(v) && own.Done() == done {
-		return own.AfterFunc(f)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.driving {
-		return context.AfterFunc(ctx, f)
-	}
-	w := v.ends[done]
-	if w == nil {
-		v.seq++
-		w = &waiters{since: v.seq}
-		v.ends[done] = w
-	}
-	e := w.fs.PushBack(f)
-	return func() bool {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		before := w.fs.Len()
-		w.fs.Remove(e)
-		if w.fs.Len() == 0 && v.ends[done] == w {
-			delete(v.ends, done)
-		}
-		return w.fs.Len() < before
-	}
-}
-
-// waiters are the funcs to call once a context has ended.
-type waiters struct {
-	since uint64    // when the first of them came
-	fs    list.List // of func()
-}
-
-// tellEnds calls what afterEnd has put off for contexts that have ended.
-func (v *Virtual) tellEnds() {
-	v.mu.Lock()
-	var ended []*waiters
-	for done, w := range v.ends {
-		select {
-		case <-done:
-			delete(v.ends, done)
-			ended = append(ended, w)
-		default:
-		}
-	}
-	v.mu.Unlock()
-	slices.SortFunc(ended, func(a, b *waiters) int { return cmp.Compare(a.since, b.since) })
-	for _, w := range ended {
-		for e := w.fs.Front(); e != nil; e = e.Next() {
-			e.Value.(func())()
-		}
-	}
 }
 
 // deadlock panics if processes are parked that nothing will wake, after stopping them.

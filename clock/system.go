@@ -21,10 +21,10 @@ var (
 
 func (system) Nanos() int64 { return startWall + int64(time.Since(start)) }
 
-func systemTime(n int64) time.Time { return start.Add(time.Duration(n - startWall)) }
+func systemTime(n int64) time.Time { return start.Add(Since(startWall, n) - Since(n, startWall)) }
 
-// systemNanos is the inverse of systemTime.
-func systemNanos(t time.Time) int64 { return startWall + int64(t.Sub(start)) }
+// systemNanos is the inverse of systemTime, held at the ends of the range: a deadline in the year 9999 is far away.
+func systemNanos(t time.Time) int64 { return After(startWall, t.Sub(start)) }
 
 func (system) Sleep(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil {

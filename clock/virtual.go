@@ -3,6 +3,7 @@ package clock
 import (
 	"container/heap"
 	"context"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -32,6 +33,8 @@ type Virtual struct {
 	live    map[*process]struct{}
 	started int                          // processes so far
 	ends    map[<-chan struct{}]*waiters // who waits for contexts that are not on this clock, by Done
+
+	telling sync.Mutex // held while some goroutine tells those in ends; taken before mu
 }
 
 // NewVirtual is a clock that stands at the start of the year 2100.
@@ -96,54 +99,58 @@ func (v *Virtual) Pending() int {
 
 // pass lets d pass, or less if done says so on the way.
 func (v *Virtual) pass(method string, d time.Duration, done func() bool) {
-	until := After(v.Nanos(), max(0, d))
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	until := After(v.now, max(0, d))
 	if !v.drive(method, until, done) {
-		v.mu.Lock()
-		defer v.mu.Unlock()
 		v.now = max(v.now, until)
 	}
 }
 
-// drive runs what falls due by the time until, or until done says so, which it reports.
-func (v *Virtual) drive(method string, until int64, done func() bool) bool {
+// driveAll runs what falls due until nothing does, or until done says so, which it reports.
+func (v *Virtual) driveAll(method string, done func() bool) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	return v.drive(method, math.MaxInt64, done)
+}
+
+// drive runs what falls due by the time until, or until done says so, which it reports. It is called with the lock
+// held, and gives it up while something happens.
+func (v *Virtual) drive(method string, until int64, done func() bool) bool {
 	if v.driving {
 		panic("clock: Virtual." + method + " while another goroutine drives the clock, or by a timer's func: a goroutine " +
 			"that waits on a Virtual clock must be a process, started by its Go; or use testing/synctest with clock.System")
 	}
 	v.driving = true
-	defer func() { v.driving = false }()
-	v.unlocked(v.tellEnds) // of what ended while nobody drove
+	defer v.halt()
+	if v.run(func() {}, done) { // a context may have ended while nobody drove
+		return true
+	}
 	for len(v.due) > 0 && v.due[0].when <= until {
 		e := heap.Pop(&v.due).(*event)
 		v.now = max(v.now, e.when)
-		if v.run(e, done) {
+		if v.run(e.happen, done) {
 			return true
 		}
 	}
 	return false
 }
 
-// run lets e happen.
-func (v *Virtual) run(e *event, done func() bool) (over bool) {
-	v.unlocked(func() {
-		if e.process != nil {
-			e.process.resume()
-		} else {
-			e.f()
-		}
-		v.tellEnds()
-		over = done()
-	})
-	return over
+// halt ends a drive, and tells of what ended after the last event: a goroutine in ended left it to the driver.
+func (v *Virtual) halt() {
+	v.driving = false
+	if len(v.ends) > 0 {
+		v.run(func() {}, func() bool { return true })
+	}
 }
 
-// unlocked calls f with the lock given up, and takes it again even if f panics.
-func (v *Virtual) unlocked(f func()) {
+// run calls f and tells of the ends it has brought about, with the lock given up, and reports whether that is all.
+func (v *Virtual) run(f func(), done func() bool) bool {
 	v.mu.Unlock()
 	defer v.mu.Lock()
 	f()
+	v.tellEnds()
+	return done()
 }
 
 // push puts e off by d.
