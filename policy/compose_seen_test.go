@@ -30,9 +30,6 @@ func TestDrawnCasesMeetEverything(t *testing.T) {
 		waited := len(r.calls) > 0 && r.ended > r.last().ends
 		gaveUp := r.of(policy.GaveUp)
 		for reason := policy.AttemptsSpent; reason <= policy.ContextEnded; reason++ {
-			if reason == policy.BudgetSpent {
-				continue // drawn retries have none; budgets have tests of their own
-			}
 			note("retry: "+reason.String(), len(gaveUp) == 1 && gaveUp[0].Reason == reason)
 		}
 		note("retry: never begun", len(r.calls) == 0)

@@ -158,6 +158,23 @@ func TestTheCauseIsToldThroughEveryLayer(t *testing.T) {
 	}
 }
 
+// A call that says itself why the context ended comes back as it is: the cause is not joined to it once more.
+func TestRetryDoesNotRepeatTheCause(t *testing.T) {
+	for _, cause := range []error{nil, errTooLate} {
+		v := clock.NewVirtual()
+		ctx, cancel := clock.WithTimeout(t.Context(), v, time.Second, cause)
+		p := pipeline.Wrap(&policy.Retry[int]{Backoff: policy.Constant(0), Clock: v})
+		var said error
+		_, err := p.Do(ctx, func(ctx context.Context) (int, error) {
+			said = fmt.Errorf("user 7: %w", v.Sleep(ctx, time.Minute))
+			return 0, said
+		})
+		require.Same(t, said, err)
+		require.ErrorIs(t, err, context.Cause(ctx))
+		cancel()
+	}
+}
+
 // Once the context has ended nobody is asked how long to wait, no wait is told of, and the cause is, whatever the hint.
 func TestRetryAsksNobodyOnceTheContextHasEnded(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
