@@ -29,7 +29,9 @@ func TestDrawnCasesMeetEverything(t *testing.T) {
 		ends, mortal := c.caller.ends()
 		waited := len(r.calls) > 0 && r.ended > r.last().ends
 		gaveUp := r.of(policy.GaveUp)
-		for reason := policy.AttemptsSpent; reason <= policy.ContextEnded; reason++ {
+		for _, reason := range []policy.Reason{
+			policy.AttemptsSpent, policy.ElapsedSpent, policy.DeadlineNear, policy.HintTooLong, policy.NotRepeatable, policy.ContextEnded,
+		} {
 			note("retry: "+reason.String(), len(gaveUp) == 1 && gaveUp[0].Reason == reason)
 		}
 		note("retry: never begun", len(r.calls) == 0)

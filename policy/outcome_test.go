@@ -180,7 +180,7 @@ func TestEnumsHaveNames(t *testing.T) {
 		"attempted": policy.Attempted, "retrying": policy.Retrying, "gave up": policy.GaveUp, "rejected": policy.Rejected,
 		"fell back": policy.FellBack, "timed out": policy.TimedOut, "abandoned": policy.Abandoned, "finished": policy.Finished,
 		"attempts spent": policy.AttemptsSpent, "elapsed spent": policy.ElapsedSpent, "deadline near": policy.DeadlineNear,
-		"hint too long": policy.HintTooLong, "not repeatable": policy.NotRepeatable, "context ended": policy.ContextEnded,
+		"hint too long": policy.HintTooLong, "not repeatable": policy.NotRepeatable, "budget spent": policy.BudgetSpent, "context ended": policy.ContextEnded,
 		"": policy.NoReason,
 	} {
 		require.Equal(t, want, e.String())
@@ -188,7 +188,7 @@ func TestEnumsHaveNames(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprintf("%q", want), string(encoded))
 	}
-	for _, e := range []fmt.Stringer{policy.Outcome(4), policy.Kind(8), policy.Reason(7), policy.Outcome(255)} {
+	for _, e := range []fmt.Stringer{policy.Success + 1, policy.Finished + 1, policy.ContextEnded + 1, policy.Outcome(255)} {
 		require.Equal(t, "unknown", e.String())
 	}
 }
