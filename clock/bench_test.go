@@ -2,59 +2,69 @@ package clock_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
 )
 
-// What a deadline costs next to the standard library's, as a ratio within one run: where nobody waits, where somebody
-// does, and with a child.
+// What a deadline costs next to the standard library's: where nobody waits, where somebody does, and with a child.
 func BenchmarkWithTimeout(b *testing.B) {
-	uses := map[string]func(context.Context){
-		"unwatched": func(context.Context) {},
-		"watched":   func(ctx context.Context) { ctx.Done() },
-		"child": func(ctx context.Context) {
+	uses := []struct {
+		name string
+		use  func(context.Context)
+	}{
+		{"unwatched", func(context.Context) {}},
+		{"watched", func(ctx context.Context) { ctx.Done() }},
+		{"child", func(ctx context.Context) {
 			_, cancel := context.WithCancel(ctx)
 			cancel()
-		},
+		}},
 	}
-	for name, use := range uses {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			standard := nanosPer(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
-				use(ctx)
-				cancel()
+	for _, u := range uses {
+		standard := func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+			u.use(ctx)
+			cancel()
+		}
+		for name, c := range map[string]clock.Clock{"System": clock.System, "Virtual": clock.NewVirtual()} {
+			b.Run(u.name+" on "+name, func(b *testing.B) {
+				beside(b, "x-context", standard, func() {
+					ctx, cancel := clock.WithTimeout(context.Background(), c, time.Hour, nil)
+					u.use(ctx)
+					cancel()
+				})
 			})
-			for b.Loop() {
-				ctx, cancel := clock.WithTimeout(context.Background(), clock.System, time.Hour, nil)
-				use(ctx)
-				cancel()
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/standard, "x-context")
-		})
+		}
 	}
 }
 
-// nanosPer is what f costs, by the fastest of some rounds.
-func nanosPer(f func()) float64 {
-	const rounds, calls = 20, 5000
-	best := time.Duration(1 << 62)
-	for range rounds {
+func BenchmarkNanos(b *testing.B) {
+	beside(b, "x-time.Now", func() { _ = time.Now() }, func() { clock.System.Nanos() })
+}
+
+// beside reports what ours costs, and how many times what theirs does: taken in turns, and by the median of the
+// ratios, so that a noisy machine disturbs both or neither.
+func beside(b *testing.B, unit string, theirs, ours func()) {
+	b.Helper()
+	const calls = 200
+	nanos := func(f func()) float64 {
 		start := time.Now()
 		for range calls {
 			f()
 		}
-		best = min(best, time.Since(start))
+		return float64(time.Since(start).Nanoseconds()) / calls
 	}
-	return float64(best.Nanoseconds()) / calls
-}
-
-func BenchmarkNanos(b *testing.B) {
+	var costs, ratios []float64
 	for b.Loop() {
-		clock.System.Nanos()
+		cost := nanos(ours)
+		costs, ratios = append(costs, cost), append(ratios, cost/nanos(theirs))
 	}
+	slices.Sort(costs)
+	slices.Sort(ratios)
+	b.ReportMetric(costs[len(costs)/2], "ns/op")
+	b.ReportMetric(ratios[len(ratios)/2], unit)
 }
 
 func BenchmarkVirtualSleep(b *testing.B) {

@@ -145,11 +145,11 @@ func TestDeadlineAllocations(t *testing.T) {
 			middle.Cancel()
 			outer.Cancel()
 		}), name)
-		require.EqualValues(t, 1, testing.AllocsPerRun(100, func() {
+		require.Equal(t, 1, int(testing.AllocsPerRun(100, func() {
 			ctx, cancel := clock.WithTimeout(ctx, c, time.Hour, why)
 			_ = ctx.Err()
 			cancel()
-		}), name)
+		})), name)
 	}
 }
 

@@ -118,7 +118,7 @@ func TestFallbackWithAClassifierAnswersWhatThatCallsAFailure(t *testing.T) {
 				continue
 			}
 			require.Equal(t, 7, v, "%v for %v", o, result)
-			require.True(t, err == result) //nolint:testifylint // identity is the point
+			require.True(t, err == result)
 		}
 	}
 }

@@ -141,7 +141,7 @@ func TestTypedNilErrorsAreErrors(t *testing.T) {
 				&policy.Timeout[int]{Limit: time.Hour},
 			)
 			_, got := p.Do(t.Context(), failing(&calls, err))
-			require.True(t, got == err) //nolint:testifylint // identity is the point
+			require.True(t, got == err)
 			require.Equal(t, map[bool]int{false: 2, true: 1}[want == "a rejection"], calls)
 			require.NotEmpty(t, errors.Join(errDown, got).Error())
 			require.Zero(t, policy.HintOf(err))

@@ -57,7 +57,7 @@ func TestRetryDoesNotBeginAWaitThatDoesNotFit(t *testing.T) {
 		p := pipeline.Wrap(&policy.Retry[int]{Attempts: 9, Clock: v, Backoff: policy.Constant(time.Second)})
 		start := v.Nanos()
 		got, err := p.Do(ctx, failing(&calls, errDown))
-		require.True(t, err == errDown, "%v", err) //nolint:testifylint // identity is the point
+		require.True(t, err == errDown, "%v", err)
 		require.Equal(t, -calls, got, "with its value")
 		require.Equal(t, c.calls, calls, "within %v", c.deadline)
 		require.Equal(t, int64(c.calls-1)*int64(time.Second), v.Nanos()-start, "at once")

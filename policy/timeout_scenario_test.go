@@ -95,7 +95,7 @@ func TestTimeoutDoesNotClaimTheCallersEnd(t *testing.T) {
 			r := cc.run()
 			require.NotErrorIs(t, r.err, policy.ErrTimeout)
 			require.Empty(t, r.of(policy.TimedOut))
-			require.True(t, r.calls[0].err == r.err) //nolint:testifylint // identity is the point
+			require.True(t, r.calls[0].err == r.err)
 		})
 	}
 }

@@ -28,7 +28,7 @@ func run(out string, runs int, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	page := sim.Page{
 		Title: "Random waits end a contest in a tenth of the time that growing waits take, with half of the calls",
 		Lead: fmt.Sprintf(`Ten clients, or a hundred, want to write the same row at once. Each reads its version and writes if nobody else has; if somebody has, it waits and tries again. A trip through the network takes about 10 ms.

@@ -28,7 +28,7 @@ func run(out string, seeds int, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	page := sim.Page{
 		Title: "Ten seconds of double load: retries keep the service down for good, a circuit breaker lets it come back",
 		Lead: `Users send 40 requests a second, and 80 between seconds 20 and 30. The slower the server, the more calls it has in flight, and the more it has, the slower it is: 1 s, and 10 ms for each. Clients give up after 3 s.

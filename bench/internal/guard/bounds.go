@@ -67,12 +67,12 @@ var Bounds = []Bound{
 	},
 	{
 		Name: "the same from 8 goroutines",
-		Of:   Sum{ours(load.BreakerTime).from(8)}, By: read.times(2).and(call.times(11)).from(8),
+		Of:   Sum{ours(load.BreakerTime).crowded()}, By: read.times(2).and(call.times(11)).crowded(),
 		Most: 0.85, Goal: 1,
 	},
 	{
 		Name: "breaker with a time window from 8 goroutines, by from 1",
-		Of:   Sum{ours(load.BreakerTime).from(8)}, By: Sum{ours(load.BreakerTime)},
+		Of:   Sum{ours(load.BreakerTime).crowded()}, By: Sum{ours(load.BreakerTime)},
 		Most: 1.3, Goal: 1,
 	},
 	{
@@ -98,5 +98,5 @@ var Bounds = []Bound{
 	{Name: "breaker with a count window, by the hand-written", Of: Sum{ours(load.BreakerCount)}, By: Sum{plain(load.BreakerCount)}, Most: 6},
 	{Name: "fallback, by the hand-written", Of: Sum{ours(load.Fallback)}, By: Sum{plain(load.Fallback)}, Most: 4},
 	{Name: "the three, by the hand-written", Of: Sum{ours(load.Three)}, By: Sum{plain(load.Three)}, Most: 5.25},
-	{Name: "the three, by the hand-written, from 8 goroutines", Of: Sum{ours(load.Three).from(8)}, By: Sum{plain(load.Three).from(8)}, Most: 5.25},
+	{Name: "the three, by the hand-written, from 8 goroutines", Of: Sum{ours(load.Three).crowded()}, By: Sum{plain(load.Three).crowded()}, Most: 5.25},
 }

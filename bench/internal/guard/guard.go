@@ -18,8 +18,11 @@ type Term struct {
 	Goroutines int
 }
 
+// crowd is how many goroutines call at once where the bound is about contention.
+const crowd = 8
+
 func (t Term) times(n float64) Term { t.Times *= n; return t }
-func (t Term) from(g int) Term      { t.Goroutines = g; return t }
+func (t Term) crowded() Term        { t.Goroutines = crowd; return t }
 
 // A Sum is terms added up.
 type Sum []Term
@@ -34,10 +37,10 @@ func (s Sum) times(n float64) Sum {
 	return s
 }
 
-func (s Sum) from(g int) Sum {
+func (s Sum) crowded() Sum {
 	s = slices.Clone(s)
 	for i := range s {
-		s[i].Goroutines = g
+		s[i].Goroutines = crowd
 	}
 	return s
 }

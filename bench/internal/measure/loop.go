@@ -36,58 +36,90 @@ func loop(ctx context.Context, op load.Op, n int) error {
 	return nil
 }
 
-// Time is how much processor time one call takes, in nanoseconds, from n calls, and how long all of them took. Other
-// programs do not add to processor time, so that a busy machine is good enough; contention and garbage collection do.
-// What scales without loss takes as much from many goroutines as from one. Where the system does not tell, it is the
-// time that passed, times the processors that could take part.
-func (c Case) Time(n int) (passed time.Duration, nanos float64, err error) {
-	each := max(1, n/c.Goroutines)
-	calls := float64(each * c.Goroutines)
-	before, known := processorTime()
-	passed, err = c.run(each)
-	after, _ := processorTime()
-	if err != nil {
-		return passed, 0, fmt.Errorf("%v: %w", c, err)
-	}
-	if known && after > before {
-		return passed, float64(after-before) / calls, nil
-	}
-	return passed, float64(passed) * float64(min(c.Goroutines, runtime.GOMAXPROCS(0))) / calls, nil
+// A Sample is what one call took.
+type Sample struct {
+	// Nanos is processor time. Other programs do not add to it; garbage collection does, and contention does as far as
+	// goroutines met, which they only do on as many processors at once. Where the system does not tell, it is the time
+	// that passed, times the processors that could take part.
+	Nanos float64
+
+	// Cores is how many processors the calls really had, on average, out of those that could take part.
+	Cores float64
 }
 
-// run makes n calls from each goroutine.
-func (c Case) run(n int) (time.Duration, error) {
+// parts is how many samples are taken in a slice from several goroutines: other programs do not leave all the cores to
+// a whole slice, but to some parts of it.
+const parts = 8
+
+// Full reports whether s had, but for a tenth, the cores that so many goroutines could use.
+func (s Sample) Full(goroutines int) bool {
+	return s.Cores >= 0.9*float64(min(goroutines, runtime.GOMAXPROCS(0)))
+}
+
+// Time is a sample of n calls, and how long they took. From several goroutines it is the median of those parts that
+// had all the cores; if none had, the part that had the most, which then shows less contention than there is.
+func (c Case) Time(n int) (passed time.Duration, best Sample, err error) {
 	if c.Goroutines == 1 {
-		ctx, cancel := c.Context()
-		defer cancel()
-		start := time.Now()
-		err := loop(ctx, c.Op, n)
-		return time.Since(start), err
+		return c.run(n)
 	}
+	var full []float64
+	var fullest Sample
+	for range parts {
+		took, s, err := c.run(n / parts)
+		if err != nil {
+			return passed, s, err
+		}
+		passed += took
+		if s.Full(c.Goroutines) {
+			full = append(full, s.Nanos)
+		}
+		if s.Cores >= fullest.Cores {
+			fullest = s
+		}
+	}
+	if len(full) > 0 {
+		fullest.Nanos = Median(full)
+	}
+	return passed, fullest, nil
+}
+
+// run makes n calls, from all goroutines together.
+func (c Case) run(n int) (passed time.Duration, s Sample, err error) {
+	each := max(1, n/c.Goroutines)
 	var ready, done sync.WaitGroup
 	begin := make(chan struct{})
 	errs := make([]error, c.Goroutines)
-	for i := range c.Goroutines {
+	for i := 1; i < c.Goroutines; i++ {
 		ready.Add(1)
 		done.Go(func() {
 			ctx, cancel := c.Context()
 			defer cancel()
 			ready.Done()
 			<-begin
-			errs[i] = loop(ctx, c.Op, n)
+			errs[i] = loop(ctx, c.Op, each)
 		})
 	}
+	ctx, cancel := c.Context()
+	defer cancel()
 	ready.Wait()
+	before, known := processorTime()
 	start := time.Now()
 	close(begin)
+	errs[0] = loop(ctx, c.Op, each)
 	done.Wait()
-	passed := time.Since(start)
+	passed = time.Since(start)
+	after, _ := processorTime()
 	for _, err := range errs {
 		if err != nil {
-			return passed, err
+			return passed, s, fmt.Errorf("%v: %w", c, err)
 		}
 	}
-	return passed, nil
+	calls := float64(each * c.Goroutines)
+	if known && after > before {
+		return passed, Sample{float64(after-before) / calls, float64(after-before) / float64(passed)}, nil
+	}
+	could := float64(min(c.Goroutines, runtime.GOMAXPROCS(0)))
+	return passed, Sample{float64(passed) * could / calls, could}, nil
 }
 
 // Allocations are how many allocations and bytes one call costs, on average and rounded down, as in

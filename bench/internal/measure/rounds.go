@@ -11,6 +11,7 @@ import (
 type Series struct {
 	Case
 	Times         []float64 // nanoseconds a call, one for each round
+	Cores         []float64 // that the calls really had, one for each round
 	Allocs, Bytes uint64    // of one call
 }
 
@@ -53,15 +54,16 @@ func (p Plan) Run(ctx context.Context, cases []Case) ([]Series, error) {
 			if p.Progress != nil {
 				p.Progress(round*len(cases)+at, p.Rounds*len(cases), cases[i])
 			}
-			runtime.GC()                                                                 // or one case would pay for another's garbage
-			if _, err := cases[i].run(1 + calls[i]/cases[i].Goroutines/16); err != nil { // back into the caches
+			runtime.GC()                                              // or one case would pay for another's garbage
+			if _, _, err := cases[i].run(calls[i] / 16); err != nil { // back into the caches
 				return nil, err
 			}
-			passed, t, err := cases[i].Time(calls[i])
+			passed, s, err := cases[i].Time(calls[i])
 			if err != nil {
 				return nil, err
 			}
-			series[i].Times = append(series[i].Times, t)
+			series[i].Times = append(series[i].Times, s.Nanos)
+			series[i].Cores = append(series[i].Cores, s.Cores)
 			calls[i] = adjust(calls[i], cases[i].Goroutines, float64(p.Slice)/float64(passed))
 		}
 		slices.Reverse(order)

@@ -3,7 +3,6 @@ package peers
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/cenkalti/backoff/v6"
 
@@ -49,6 +48,6 @@ func boRetry[T any](ctx context.Context, operation func() (T, error)) (T, error)
 
 func boExponential() *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval = load.Base, time.Duration(load.Longest)
+	b.InitialInterval, b.MaxInterval = load.Base, load.Longest
 	return b
 }

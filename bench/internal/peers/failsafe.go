@@ -132,8 +132,8 @@ func fsFailed(w load.Work) load.Op {
 }
 
 func fsShared(w load.Work) load.Op {
-	any := fsBreaker[any]()
-	numbers, blocks := failsafe.WithAny[int](any), failsafe.WithAny[load.Block](any)
+	shared := fsBreaker[any]()
+	numbers, blocks := failsafe.WithAny[int](shared), failsafe.WithAny[load.Block](shared)
 	return func(ctx context.Context) (int, error) {
 		n, err := numbers.WithContext(ctx).Get(func() (int, error) { return w.Call(ctx) })
 		if err != nil {

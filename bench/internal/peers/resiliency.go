@@ -64,7 +64,7 @@ func Resiliency() load.Peer {
 					return int(b[len(b)-1]), err
 				}
 			},
-			load.Timeout: func(w load.Work) load.Op { return rsTimeout(w) }, load.TimeoutDone: func(w load.Work) load.Op { return rsTimeout(w) },
+			load.Timeout: rsTimeout, load.TimeoutDone: rsTimeout,
 			load.Three: func(w load.Work) load.Op { return rsThree(w.Call) }, load.ThreeRequest: func(w load.Work) load.Op { return rsThree(w.Call) },
 			load.Four: func(w load.Work) load.Op { return rsThree(rsTimeout(w)) },
 			load.CaptureThree: func(w load.Work) load.Op {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,11 +36,12 @@ func (p peer) Notes(workload string) []string {
 
 // made are results out of made-up numbers.
 func made() report.Results {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // so that one core is too few
 	var series []measure.Series
 	add := func(workload, peer string, allocs uint64, goroutines int, times ...float64) {
 		series = append(series, measure.Series{
 			Case:  measure.Case{Workload: workload, Peer: peer, Goroutines: goroutines},
-			Times: times, Allocs: allocs, Bytes: 16 * allocs,
+			Times: times, Cores: slices.Repeat([]float64{1}, len(times)), Allocs: allocs, Bytes: 16 * allocs,
 		})
 	}
 	add(load.Direct, "limit", 0, 1, 2, 2, 2)

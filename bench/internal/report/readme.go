@@ -80,7 +80,7 @@ func (r Results) scales() string {
 		return ""
 	}
 	last := c.Times[len(c.Times)-1]
-	return fmt.Sprintf(" From %d goroutines a call of %s takes %s of what it takes from one.", last.Goroutines, load.Three, times(last.Loss))
+	return fmt.Sprintf(" From %d goroutines a call of %s takes %s%s of what it takes from one.", last.Goroutines, load.Three, last.least(), times(last.Loss))
 }
 
 // best is the quickest library of the row.

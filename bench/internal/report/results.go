@@ -47,6 +47,11 @@ type Time struct {
 	Spread     float64 `json:"spread"`          // ±, of the middle half of the rounds, as a share of Nanos
 	Ratio      float64 `json:"ratio,omitempty"` // to ours, the median over the rounds; 0 where ours does not have it
 	Loss       float64 `json:"loss,omitempty"`  // Nanos by that from the fewest goroutines: 1 is no loss
+
+	// Cores is how many processors the calls really had. Short is whether those were too few for the goroutines to meet
+	// as they would on an idle machine: then Nanos and Loss are at least what they say.
+	Cores float64 `json:"cores"`
+	Short bool    `json:"short,omitempty"`
 }
 
 // Collect arranges series into rows.
@@ -87,6 +92,8 @@ func collect(series []measure.Series, workload string, p load.Peer, ours string)
 		if base := find(series, workload, ours, s.Goroutines); base != nil {
 			t.Ratio = measure.Median(measure.Ratios(s.Times, base.Times))
 		}
+		t.Cores = measure.Median(s.Cores)
+		t.Short = s.Goroutines > 1 && !measure.Sample{Cores: t.Cores}.Full(s.Goroutines)
 		t.Loss = measure.Median(measure.Ratios(s.Times, alone.Times))
 		cell.Times = append(cell.Times, t)
 	}

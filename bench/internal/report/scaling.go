@@ -32,7 +32,15 @@ func (c *canvas) lines(r Results, all []int, x, y, w int, workload, title string
 	}
 	c.text("head", x, y, "start", title)
 	y += 17
-	c.text("small", x, y, "start", "processor time of a call, by that from one; 1× is without loss")
+	below := "processor time of a call, by that from one; 1× is without loss"
+	for _, cell := range row.Cells {
+		for _, t := range cell.Times {
+			if t.Short {
+				below = "at least: other programs had some of the cores; 1× is without loss"
+			}
+		}
+	}
+	c.text("small", x, y, "start", below)
 	y += 14
 	most := 2.0
 	for _, cell := range row.Cells {
