@@ -195,3 +195,26 @@ func TestDeadlineThatIsArmedMeanwhile(t *testing.T) {
 	cancel()
 	require.Zero(t, n.Pending())
 }
+
+// moved is a clock that is moved between a reading and the timer that goes by it.
+type moved struct{ *clock.Virtual }
+
+func (m moved) AfterFunc(d time.Duration, f func()) clock.Timer {
+	m.Advance(time.Minute)
+	return m.Virtual.AfterFunc(d, f)
+}
+
+// A deadline comes also where the clock stood still before and stands still ever after.
+func TestDeadlineThatComesWhileItIsArmed(t *testing.T) {
+	c := moved{clock.NewVirtual()}
+	why := errors.New("why")
+	ctx, cancel := clock.WithTimeout(t.Context(), c, time.Minute, why)
+	defer cancel()
+	select {
+	case <-ctx.Done():
+		require.Equal(t, why, context.Cause(ctx))
+	default:
+		t.Fatal("it has not come")
+	}
+	require.Zero(t, c.Pending())
+}

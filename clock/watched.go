@@ -41,11 +41,15 @@ func watch(parent context.Context, d *Deadline) *watched {
 	}
 	var timer Timer
 	if d.nanos != never {
-		timer = d.clock.AfterFunc(left, func() {
+		fire := func() {
 			if !w.checkParent() {
 				w.end(context.DeadlineExceeded, d.cause)
 			}
-		})
+		}
+		timer = d.clock.AfterFunc(left, fire)
+		if d.clock.Nanos() >= d.nanos {
+			fire() // somebody moved the time since it was read, and may not move it again
+		}
 	}
 	w.mu.Lock()
 	over := w.err != nil
