@@ -30,7 +30,8 @@ type process struct {
 var errStopped = errors.New("clock: the process was stopped")
 
 // Go starts a process, which first runs when the clock is driven, at the time of now. f may sleep on the clock and
-// wait for a Latch, by which it gives way to others.
+// wait for a Latch, by which it gives way to others. What it panics with, the driver panics with; where it ends its
+// goroutine, as t.FailNow does, it ends the driver's.
 func (v *Virtual) Go(f func()) {
 	p := &process{clock: v}
 	var pc [1]uintptr
