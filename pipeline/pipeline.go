@@ -178,6 +178,9 @@ func (p Pipeline[T]) Circuits() []*policy.Circuit {
 	return circuits
 }
 
+// Clock is the one clock that the pipeline's policies share; nil where none of them says that it needs one.
+func (p Pipeline[T]) Clock() clock.Clock { return clockOf(p.parts().policies) }
+
 // Decorate is fn, a func with an argument, behind p: call it in fn's place. It panics if fn is nil.
 func Decorate[A, T any](p Pipeline[T], fn func(context.Context, A) (T, error)) func(context.Context, A) (T, error) {
 	if fn == nil {

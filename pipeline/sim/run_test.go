@@ -207,7 +207,7 @@ func TestAPolicyOnAnotherClockIsRefused(t *testing.T) {
 			return pipeline.Wrap(&policy.Retry[none]{})
 		}})
 	}()
-	require.ErrorContains(t, err, "sim: Setup.Build for client 0: pipeline: the simulation is on one clock")
+	require.ErrorContains(t, err, "sim: Setup.Build for client 0: the pipeline is not on Env.Clock")
 }
 
 func TestAPanicInsideGoesOn(t *testing.T) {

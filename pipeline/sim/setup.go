@@ -10,7 +10,6 @@ import (
 
 	"github.com/holdfast-go/holdfast/clock"
 	"github.com/holdfast-go/holdfast/pipeline"
-	"github.com/holdfast-go/holdfast/policy"
 )
 
 // A Setup is what a run consists of: who asks for what and when, through which policies, of which server, and what
@@ -140,16 +139,4 @@ func (s Setup) step() time.Duration {
 		return max(time.Second, s.Length/1000)
 	}
 	return s.Step
-}
-
-// onClock is a policy that is on a clock and does nothing else: with it in a pipeline, Check finds out which clock the
-// others are on.
-type onClock struct{ clock clock.Clock }
-
-func (onClock) Execute(ctx context.Context, next policy.Next[struct{}]) (struct{}, error) {
-	return next.Do(ctx)
-}
-
-func (o onClock) Describe() policy.Description {
-	return policy.Description{Kind: "simulation", Clock: o.clock}
 }

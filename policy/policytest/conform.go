@@ -76,7 +76,7 @@ func keepsTheError(t *testing.T, build builder) error {
 			continue
 		}
 		if n != 3 || !errors.Is(err, failed) {
-			return fmt.Errorf("the func returned 3, %q; the policy returned %d, %w", failed, n, err)
+			return fmt.Errorf("the func returned 3, %q; the policy returned %d, %w", failed.Error(), n, err)
 		}
 		if err := nothingLeft(v); err != nil {
 			return err
@@ -249,12 +249,12 @@ func waitsOnItsClock(t *testing.T, build builder) (err error) {
 	synctest.Test(t, func(t *testing.T) {
 		v := clock.NewVirtual()
 		s := &Script[int]{Schedule: MustParse("1000*fail@10ms"), Clock: v}
-		start := time.Now()
+		start := clock.System.Nanos()
 		ctx, cancel := clock.WithTimeout(t.Context(), v, time.Hour, nil)
 		defer cancel()
 		v.Go(func() { _, _ = policy.Through(s.Call, build(v)).Do(ctx) })
 		v.Run()
-		if passed := time.Since(start); passed > 0 {
+		if passed := clock.Since(start, clock.System.Nanos()); passed > 0 {
 			err = fmt.Errorf("%v passed on the system's clock", passed)
 		}
 	})
