@@ -46,6 +46,7 @@ var readmeImports = []string{
 	"github.com/holdfast-go/holdfast/policy",
 	"github.com/holdfast-go/holdfast/policy/observe",
 	"github.com/holdfast-go/holdfast/policy/policytest",
+	"github.com/holdfast-go/holdfast/policy/policytest/proptest",
 }
 
 // Every Go block of README.md compiles: as declarations, or as the body of a func. They are built as packages that

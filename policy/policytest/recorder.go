@@ -101,16 +101,23 @@ func (h Heard) String() string {
 	says := []string{e.Policy, e.Name, e.Kind.String()}
 	switch e.Kind {
 	case policy.Attempted:
-		says = append(says, fmt.Sprintf("(attempt %d, %v)", e.Attempt, e.Elapsed))
+		says = append(says, fmt.Sprintf("(attempt %d%s)", e.Attempt, elapsed(e, ", ")))
 	case policy.Retrying:
 		says = append(says, fmt.Sprintf("in %v", e.Delay))
 	case policy.GaveUp:
 		says = append(says, "("+e.Reason.String()+")")
 	case policy.Finished:
-		says = append(says, fmt.Sprintf("(%v)", e.Elapsed))
+		says = append(says, elapsed(e, "after "))
 	case policy.Rejected, policy.FellBack, policy.TimedOut, policy.Abandoned:
 	}
 	return sentence(append(says, cause(e.Err))...)
+}
+
+func elapsed(e policy.Event, before string) string {
+	if e.Elapsed == 0 {
+		return ""
+	}
+	return before + e.Elapsed.String()
 }
 
 func cause(err error) string {

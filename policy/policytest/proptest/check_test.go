@@ -1,0 +1,137 @@
+package proptest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/pipeline"
+	"github.com/holdfast-go/holdfast/policy"
+	"github.com/holdfast-go/holdfast/policy/policytest"
+)
+
+// What is smaller has less in it, so that making smaller comes to an end.
+func TestPropertySmallerIsSmaller(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := Cases().Draw(t, "case")
+		for smaller := range c.smaller() {
+			require.Less(t, weight(smaller), weight(c), "%v of %v", smaller, c)
+		}
+	})
+}
+
+// weight is how much there is in a case.
+func weight(c Case) int {
+	total := 0
+	step := func(s policytest.Step) {
+		total += 10 + 2*min(int(s.Act), 2)
+		for _, more := range []bool{s.Latency > 0, s.Hint > 0, s.Deaf} {
+			if more {
+				total++
+			}
+		}
+	}
+	switch s := c.Schedule.(type) {
+	case policytest.Calls:
+		total++
+		for _, s := range s {
+			step(s)
+		}
+	case policytest.Phases:
+		total++
+		for _, p := range s {
+			step(p.Step)
+			for _, more := range []bool{p.Share > 0, p.Capacity > 0} {
+				if more {
+					total++
+				}
+			}
+		}
+	}
+	for _, r := range c.Requests {
+		total += 4
+		for _, more := range []bool{r.At > 0, r.Leaves > 0, r.Patience != patience} {
+			if more {
+				total++
+			}
+		}
+	}
+	if c.Seed > 0 {
+		total++
+	}
+	return total
+}
+
+// Generated cases are sound: they can be written down and read again.
+func TestPropertyCasesAreData(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := Cases().Draw(t, "case")
+		read, err := policytest.Parse(c.Schedule.String())
+		require.NoError(t, err)
+		require.Equal(t, c.Schedule.String(), read.String())
+		require.NotEmpty(t, c.Requests)
+		for i, r := range c.Requests {
+			require.Positive(t, r.Patience)
+			require.True(t, i == 0 || r.At >= c.Requests[i-1].At)
+		}
+		require.Equal(t, len(c.Requests), strings.Count(fmt.Sprintf("%#v", c), "Patience: "))
+	})
+}
+
+// The same case runs the same way, to the line.
+func TestPropertyRunsRepeat(t *testing.T) {
+	build := func(env Env) pipeline.Pipeline[int] {
+		return pipeline.Wrap(
+			&policy.Retry[int]{Clock: env.Clock, Rand: env.Rand},
+			&policy.Breaker[int]{Circuit: &policy.Circuit{Clock: env.Clock, Rand: env.Rand}},
+			&policy.Hedge[int]{Delay: 10 * time.Millisecond, Clock: env.Clock},
+		)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		c := Cases().Draw(t, "case")
+		first, second := run(c, build, time.Minute), run(c, build, time.Minute)
+		require.Equal(t, first.lines, second.lines)
+	})
+}
+
+// What would make a check meaningless is told.
+func TestBuildsThatAreWrong(t *testing.T) {
+	used := new(policy.Circuit)
+	one := Case{Schedule: policytest.MustParse("fail"), Requests: Every(0, 1)}
+	for want, build := range map[string]func(Env) pipeline.Pipeline[int]{
+		"the pipeline is not on Env.Clock": func(Env) pipeline.Pipeline[int] {
+			return pipeline.Wrap(&policy.Retry[int]{})
+		},
+		"build must make everything anew: circuit \"\" has been in use before": func(env Env) pipeline.Pipeline[int] {
+			used.Clock = env.Clock
+			return pipeline.Wrap(&policy.Breaker[int]{Circuit: used})
+		},
+		"the run did not come to its end: clock: deadlock": func(env Env) pipeline.Pipeline[int] {
+			return pipeline.Wrap(policy.PolicyFunc[int](func(context.Context, policy.Next[int]) (int, error) {
+				return 0, new(clock.Latch).Wait(context.Background(), env.Clock)
+			}))
+		},
+	} {
+		_ = judge(one, build, nil)
+		found := judge(one, build, nil)
+		require.NotNil(t, found, want)
+		require.ErrorContains(t, errors.Join(found.errs...), want)
+	}
+}
+
+// Where no properties are given there are some.
+func TestCheckWithoutProperties(t *testing.T) {
+	found := judge(Case{Requests: Every(0, 1)}, func(env Env) pipeline.Pipeline[int] {
+		env.Clock.AfterFunc(time.Hour, func() {})
+		return pipeline.Wrap[int]()
+	}, nil)
+	require.NotNil(t, found)
+	require.Equal(t, []string{"proptest.NothingLeft()"}, found.broken)
+}
