@@ -20,74 +20,78 @@ import (
 
 // L1, L2, L5: a Bucket admits exactly when a token bucket kept in fractions holds a token, at rates that are no whole
 // number of nanoseconds apart, and after idle times of any length.
-func TestBucketModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		v := clock.NewVirtual()
-		rate := rapid.IntRange(1, 7).Draw(t, "rate")
-		per := time.Duration(rapid.IntRange(1, 20).Draw(t, "per"))
-		burst := rapid.IntRange(1, 4).Draw(t, "burst")
-		b := &policy.Bucket{Rate: rate, Per: per, Burst: burst, Clock: v}
-		one, full := big.NewRat(1, 1), big.NewRat(int64(burst), 1)
-		tokens := new(big.Rat).Set(full)
-		for range rapid.IntRange(1, 40).Draw(t, "calls") {
-			d := rapid.OneOf(rapid.Int64Range(0, 12), rapid.Just(int64(3*365*24*time.Hour))).Draw(t, "later")
-			v.Advance(time.Duration(d))
-			gained := new(big.Rat).SetFrac(new(big.Int).Mul(big.NewInt(d), big.NewInt(int64(rate))), big.NewInt(int64(per)))
-			if tokens.Add(tokens, gained); tokens.Cmp(full) > 0 {
-				tokens.Set(full)
-			}
-			want := tokens.Cmp(one) >= 0
-			if got := b.Allow(); got != want {
-				t.Fatalf("Allow is %v with %v tokens", got, tokens)
-			}
-			if want {
-				tokens.Sub(tokens, one)
-			}
+func TestBucketModel(t *testing.T) { rapid.Check(t, takeFromBucket) }
+
+func FuzzBucket(f *testing.F) { f.Fuzz(rapid.MakeFuzz(takeFromBucket)) }
+
+func takeFromBucket(t *rapid.T) {
+	v := clock.NewVirtual()
+	rate := rapid.IntRange(1, 7).Draw(t, "rate")
+	per := time.Duration(rapid.IntRange(1, 20).Draw(t, "per"))
+	burst := rapid.IntRange(1, 4).Draw(t, "burst")
+	b := &policy.Bucket{Rate: rate, Per: per, Burst: burst, Clock: v}
+	one, full := big.NewRat(1, 1), big.NewRat(int64(burst), 1)
+	tokens := new(big.Rat).Set(full)
+	for range rapid.IntRange(1, 40).Draw(t, "calls") {
+		d := rapid.OneOf(rapid.Int64Range(0, 12), rapid.Just(int64(3*365*24*time.Hour))).Draw(t, "later")
+		v.Advance(time.Duration(d))
+		gained := new(big.Rat).SetFrac(new(big.Int).Mul(big.NewInt(d), big.NewInt(int64(rate))), big.NewInt(int64(per)))
+		if tokens.Add(tokens, gained); tokens.Cmp(full) > 0 {
+			tokens.Set(full)
 		}
-	})
+		want := tokens.Cmp(one) >= 0
+		if got := b.Allow(); got != want {
+			t.Fatalf("Allow is %v with %v tokens", got, tokens)
+		}
+		if want {
+			tokens.Sub(tokens, one)
+		}
+	}
 }
 
 // L1, L3 and L4, scenario 58: callers that wait are admitted in order of arrival, never too many in any interval
 // whoever goes away, and at once as far as the rate allows it.
-func TestBucketWithWaitersProperty(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		v := clock.NewVirtual()
-		start := v.Nanos()
-		burst := rapid.IntRange(1, 3).Draw(t, "burst")
-		b := &policy.Bucket{Rate: 1, Per: 10, Burst: burst, MaxWait: 45, Clock: v}
-		var admitted []int64
-		for range rapid.IntRange(1, 12).Draw(t, "callers") {
-			at := time.Duration(rapid.IntRange(0, 60).Draw(t, "arrives"))
-			patience := time.Duration(rapid.SampledFrom([]int{7, 13, 1000, 1000}).Draw(t, "patience"))
-			v.Go(func() {
-				_ = v.Sleep(t.Context(), at)
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				defer v.AfterFunc(patience, cancel).Stop()
-				before := v.Nanos()
-				switch err := b.Acquire(ctx); {
-				case err == nil:
-					admitted = append(admitted, v.Nanos()-start)
-				case errors.Is(err, policy.ErrLimited):
-					require.Equal(t, before, v.Nanos(), "a refusal is decided before waiting")
-					var r *policy.Rejection
-					require.ErrorAs(t, err, &r)
-					require.Greater(t, r.RetryAfter(), time.Duration(45))
-				default:
-					require.ErrorIs(t, err, context.Canceled)
-				}
-			})
-		}
-		v.Run()
-		slices.Sort(admitted)
-		for i := range admitted {
-			for j := i; j < len(admitted); j++ {
-				if span := admitted[j] - admitted[i]; int64(j-i+1) > int64(burst)+span/10 {
-					t.Fatalf("%d admitted within %d: %v", j-i+1, span, admitted)
-				}
+func TestBucketWithWaitersProperty(t *testing.T) { rapid.Check(t, waitForBucket) }
+
+func FuzzBucketWithWaiters(f *testing.F) { f.Fuzz(rapid.MakeFuzz(waitForBucket)) }
+
+func waitForBucket(t *rapid.T) {
+	v := clock.NewVirtual()
+	start := v.Nanos()
+	burst := rapid.IntRange(1, 3).Draw(t, "burst")
+	b := &policy.Bucket{Rate: 1, Per: 10, Burst: burst, MaxWait: 45, Clock: v}
+	var admitted []int64
+	for range rapid.IntRange(1, 12).Draw(t, "callers") {
+		at := time.Duration(rapid.IntRange(0, 60).Draw(t, "arrives"))
+		patience := time.Duration(rapid.SampledFrom([]int{7, 13, 1000, 1000}).Draw(t, "patience"))
+		v.Go(func() {
+			_ = v.Sleep(t.Context(), at)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			defer v.AfterFunc(patience, cancel).Stop()
+			before := v.Nanos()
+			switch err := b.Acquire(ctx); {
+			case err == nil:
+				admitted = append(admitted, v.Nanos()-start)
+			case errors.Is(err, policy.ErrLimited):
+				require.Equal(t, before, v.Nanos(), "a refusal is decided before waiting")
+				var r *policy.Rejection
+				require.ErrorAs(t, err, &r)
+				require.Greater(t, r.RetryAfter(), time.Duration(45))
+			default:
+				require.ErrorIs(t, err, context.Canceled)
+			}
+		})
+	}
+	v.Run()
+	slices.Sort(admitted)
+	for i := range admitted {
+		for j := i; j < len(admitted); j++ {
+			if span := admitted[j] - admitted[i]; int64(j-i+1) > int64(burst)+span/10 {
+				t.Fatalf("%d admitted within %d: %v", j-i+1, span, admitted)
 			}
 		}
-	})
+	}
 }
 
 // Scenario 58: a waiter that goes away gives its turn back, the newest as if it had never come and any other to whoever

@@ -30,50 +30,52 @@ func TestBudgetAllowsOneExtraCallForTenFirstOnes(t *testing.T) {
 
 // U1, U2, U3 and U5: a budget agrees with a model of whole calls, never allows more than its share over any interval,
 // and drains.
-func TestBudgetModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		v := clock.NewVirtual()
-		ratio := rapid.SampledFrom([]float64{0.1, 0.25, 0.5, 1}).Draw(t, "ratio")
-		most := rapid.SampledFrom([]float64{1, 2, 5}).Draw(t, "cap")
-		ttl := time.Duration(rapid.SampledFrom([]int{10, 1000, 60_000}).Draw(t, "ttl")) * time.Millisecond
-		b := &policy.Budget{Ratio: ratio, Cap: most, TTL: ttl, Clock: v}
-		credit := 0.0
-		type sample struct{ first, extra int }
-		trace := []sample{{}}
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			now := trace[len(trace)-1]
-			switch rapid.SampledFrom([]string{"first", "first", "extra", "extra", "pause"}).Draw(t, "step") {
-			case "first":
-				b.Deposit()
-				credit = min(most, credit+ratio)
-				now.first++
-			case "extra":
-				want := credit >= 1-1e-9
-				if got := b.Withdraw(); got != want && math.Abs(credit-1) > 1e-9 {
-					t.Fatalf("Withdraw is %v with a credit of %v", got, credit)
-				} else if got {
-					credit = max(0, credit-1)
-					now.extra++
-				}
-			case "pause":
-				d := time.Duration(rapid.IntRange(0, 2*int(ttl/time.Millisecond)).Draw(t, "ms")) * time.Millisecond
-				v.Advance(d)
-				credit = max(0, credit-most*float64(d)/float64(ttl))
+func TestBudgetModel(t *testing.T) { rapid.Check(t, spendBudget) }
+
+func FuzzBudget(f *testing.F) { f.Fuzz(rapid.MakeFuzz(spendBudget)) }
+
+func spendBudget(t *rapid.T) {
+	v := clock.NewVirtual()
+	ratio := rapid.SampledFrom([]float64{0.1, 0.25, 0.5, 1}).Draw(t, "ratio")
+	most := rapid.SampledFrom([]float64{1, 2, 5}).Draw(t, "cap")
+	ttl := time.Duration(rapid.SampledFrom([]int{10, 1000, 60_000}).Draw(t, "ttl")) * time.Millisecond
+	b := &policy.Budget{Ratio: ratio, Cap: most, TTL: ttl, Clock: v}
+	credit := 0.0
+	type sample struct{ first, extra int }
+	trace := []sample{{}}
+	for range rapid.IntRange(1, 60).Draw(t, "steps") {
+		now := trace[len(trace)-1]
+		switch rapid.SampledFrom([]string{"first", "first", "extra", "extra", "pause"}).Draw(t, "step") {
+		case "first":
+			b.Deposit()
+			credit = min(most, credit+ratio)
+			now.first++
+		case "extra":
+			want := credit >= 1-1e-9
+			if got := b.Withdraw(); got != want && math.Abs(credit-1) > 1e-9 {
+				t.Fatalf("Withdraw is %v with a credit of %v", got, credit)
+			} else if got {
+				credit = max(0, credit-1)
+				now.extra++
 			}
-			trace = append(trace, now)
-			require.InDelta(t, credit, b.Credit(), 1e-6)
+		case "pause":
+			d := time.Duration(rapid.IntRange(0, 2*int(ttl/time.Millisecond)).Draw(t, "ms")) * time.Millisecond
+			v.Advance(d)
+			credit = max(0, credit-most*float64(d)/float64(ttl))
 		}
-		for i, from := range trace {
-			for _, to := range trace[i:] {
-				first, extra := to.first-from.first, to.extra-from.extra
-				if float64(extra) > most+ratio*float64(first)+1e-9 {
-					t.Fatalf("%d extra calls for %d first ones", extra, first)
-				}
+		trace = append(trace, now)
+		require.InDelta(t, credit, b.Credit(), 1e-6)
+	}
+	for i, from := range trace {
+		for _, to := range trace[i:] {
+			first, extra := to.first-from.first, to.extra-from.extra
+			if float64(extra) > most+ratio*float64(first)+1e-9 {
+				t.Fatalf("%d extra calls for %d first ones", extra, first)
 			}
 		}
-		v.Advance(ttl)
-		require.Zero(t, b.Credit(), "a full budget drains within its TTL")
-	})
+	}
+	v.Advance(ttl)
+	require.Zero(t, b.Credit(), "a full budget drains within its TTL")
 }
 
 // Scenario 44: the bound holds under concurrency, and panics and cancellations leave no credit behind or missing.

@@ -62,63 +62,65 @@ func gateModel(limit, queue, maxWait int, visitors []visitor) {
 
 // K1–K7 and scenario 56: a Gate agrees with a model that walks through every millisecond: who enters when, who is
 // refused, who gives up. No place stays empty while somebody waits, and none is lost.
-func TestGateModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		limit := rapid.IntRange(1, 3).Draw(t, "limit")
-		queue := rapid.IntRange(0, 3).Draw(t, "queue")
-		// Arrivals, ends, and the two kinds of impatience fall on different remainders of 40, so that no order is left open.
-		maxWait := rapid.SampledFrom([]int{0, 25, 65, 145}).Draw(t, "max wait")
-		visitors := make([]visitor, rapid.IntRange(1, 8).Draw(t, "visitors"))
-		for i := range visitors {
-			visitors[i] = visitor{
-				arrives: 400*rapid.IntRange(0, 1).Draw(t, "wave") + 40*i,
-				stays:   40*rapid.IntRange(0, 6).Draw(t, "stays") + 1 + i%4,
-				entered: -1, left: -1,
-			}
-			if p := rapid.IntRange(0, 5).Draw(t, "patience"); p > 0 {
-				visitors[i].patience = 40*p + 30
-			}
-		}
-		want := slices.Clone(visitors)
-		gateModel(limit, queue, maxWait, want)
+func TestGateModel(t *testing.T) { rapid.Check(t, queueUp) }
 
-		v := clock.NewVirtual()
-		start := v.Nanos()
-		now := func() int { return int(time.Duration(v.Nanos()-start) / time.Millisecond) }
-		ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
-		g := &policy.Gate{Limit: limit, Queue: queue, MaxWait: ms(maxWait), Clock: v}
-		most := 0
-		for i := range visitors {
-			me := &visitors[i]
-			v.Go(func() {
-				_ = v.Sleep(t.Context(), ms(me.arrives))
-				ctx, cancel := t.Context(), context.CancelFunc(func() {})
-				if me.patience > 0 {
-					ctx, cancel = clock.WithTimeout(ctx, v, ms(me.patience), nil)
-				}
-				defer cancel()
-				slot, err := g.Acquire(ctx)
-				if me.err = err; err != nil {
-					return
-				}
-				defer slot.Release()
-				me.entered = now()
-				inFlight, _ := g.Load()
-				most = max(most, inFlight)
-				_ = v.Sleep(t.Context(), ms(me.stays))
-				me.left = now()
-			})
+func FuzzGate(f *testing.F) { f.Fuzz(rapid.MakeFuzz(queueUp)) }
+
+func queueUp(t *rapid.T) {
+	limit := rapid.IntRange(1, 3).Draw(t, "limit")
+	queue := rapid.IntRange(0, 3).Draw(t, "queue")
+	// Arrivals, ends, and the two kinds of impatience fall on different remainders of 40, so that no order is left open.
+	maxWait := rapid.SampledFrom([]int{0, 25, 65, 145}).Draw(t, "max wait")
+	visitors := make([]visitor, rapid.IntRange(1, 8).Draw(t, "visitors"))
+	for i := range visitors {
+		visitors[i] = visitor{
+			arrives: 400*rapid.IntRange(0, 1).Draw(t, "wave") + 40*i,
+			stays:   40*rapid.IntRange(0, 6).Draw(t, "stays") + 1 + i%4,
+			entered: -1, left: -1,
 		}
-		v.Run()
-		for i := range want {
-			if want[i].entered != visitors[i].entered || want[i].left != visitors[i].left || !errors.Is(visitors[i].err, want[i].err) {
-				t.Fatalf("visitor %d: got %+v\nwant %+v", i, visitors[i], want[i])
+		if p := rapid.IntRange(0, 5).Draw(t, "patience"); p > 0 {
+			visitors[i].patience = 40*p + 30
+		}
+	}
+	want := slices.Clone(visitors)
+	gateModel(limit, queue, maxWait, want)
+
+	v := clock.NewVirtual()
+	start := v.Nanos()
+	now := func() int { return int(time.Duration(v.Nanos()-start) / time.Millisecond) }
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	g := &policy.Gate{Limit: limit, Queue: queue, MaxWait: ms(maxWait), Clock: v}
+	most := 0
+	for i := range visitors {
+		me := &visitors[i]
+		v.Go(func() {
+			_ = v.Sleep(t.Context(), ms(me.arrives))
+			ctx, cancel := t.Context(), context.CancelFunc(func() {})
+			if me.patience > 0 {
+				ctx, cancel = clock.WithTimeout(ctx, v, ms(me.patience), nil)
 			}
+			defer cancel()
+			slot, err := g.Acquire(ctx)
+			if me.err = err; err != nil {
+				return
+			}
+			defer slot.Release()
+			me.entered = now()
+			inFlight, _ := g.Load()
+			most = max(most, inFlight)
+			_ = v.Sleep(t.Context(), ms(me.stays))
+			me.left = now()
+		})
+	}
+	v.Run()
+	for i := range want {
+		if want[i].entered != visitors[i].entered || want[i].left != visitors[i].left || !errors.Is(visitors[i].err, want[i].err) {
+			t.Fatalf("visitor %d: got %+v\nwant %+v", i, visitors[i], want[i])
 		}
-		require.LessOrEqual(t, most, limit)
-		inFlight, waiting := g.Load()
-		require.Zero(t, inFlight+waiting, "places are free again")
-	})
+	}
+	require.LessOrEqual(t, most, limit)
+	inFlight, waiting := g.Load()
+	require.Zero(t, inFlight+waiting, "places are free again")
 }
 
 // Scenario 57: a panic and runtime.Goexit give the place back.

@@ -25,98 +25,100 @@ type plannedLeg struct {
 
 // H1–H3, H5–H7: legs start when they should, the first success wins as soon as it is there, losers are cancelled at
 // once, and every value that is not returned is discarded exactly once.
-func TestHedgeProperty(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		v := clock.NewVirtual()
-		start := v.Nanos()
-		now := func() int { return int(time.Duration(v.Nanos()-start) / time.Millisecond) }
-		delay := 10 * rapid.IntRange(1, 4).Draw(t, "delay")
-		legs := make([]plannedLeg, rapid.IntRange(1, 4).Draw(t, "max"))
-		for i := range legs {
-			legs[i] = plannedLeg{
-				takes: 10*rapid.IntRange(0, 9).Draw(t, "takes") + 1 + i, // no two events fall together
-				fails: rapid.Bool().Draw(t, "fails"), deaf: rapid.Bool().Draw(t, "deaf"), started: -1, ended: -1,
-			}
-		}
-		var discarded []int
-		h := &policy.Hedge[int]{
-			Delay: time.Duration(delay) * time.Millisecond, Max: len(legs), Clock: v,
-			Discard: func(i int) { discarded = append(discarded, i) },
-		}
-		down := errors.New("down")
-		calls := 0
-		got, err := policy.Through(func(ctx context.Context) (int, error) {
-			me := &legs[calls]
-			calls++
-			number := calls
-			me.started = now()
-			within := ctx
-			if me.deaf {
-				within = context.WithoutCancel(ctx)
-			}
-			if v.Sleep(within, time.Duration(me.takes)*time.Millisecond) != nil {
-				me.cancelled, me.ended = true, now()
-				return number, context.Cause(ctx)
-			}
-			me.ended = now()
-			if me.fails {
-				return number, down
-			}
-			return number, nil
-		}, policy.Policy[int](h)).Do(t.Context())
-		end := now()
-		v.Run()
+func TestHedgeProperty(t *testing.T) { rapid.Check(t, hedgeCalls) }
 
-		// What should have happened, leg by leg.
-		winner, won, next := 0, -1, 0
-		var failures []int
-		for i := range legs {
-			begin := next
-			if i > 0 { // a failure brings the next leg forward
-				for _, f := range failures {
-					if f > legs[i-1].started && f < begin {
-						begin = f
-					}
+func FuzzHedge(f *testing.F) { f.Fuzz(rapid.MakeFuzz(hedgeCalls)) }
+
+func hedgeCalls(t *rapid.T) {
+	v := clock.NewVirtual()
+	start := v.Nanos()
+	now := func() int { return int(time.Duration(v.Nanos()-start) / time.Millisecond) }
+	delay := 10 * rapid.IntRange(1, 4).Draw(t, "delay")
+	legs := make([]plannedLeg, rapid.IntRange(1, 4).Draw(t, "max"))
+	for i := range legs {
+		legs[i] = plannedLeg{
+			takes: 10*rapid.IntRange(0, 9).Draw(t, "takes") + 1 + i, // no two events fall together
+			fails: rapid.Bool().Draw(t, "fails"), deaf: rapid.Bool().Draw(t, "deaf"), started: -1, ended: -1,
+		}
+	}
+	var discarded []int
+	h := &policy.Hedge[int]{
+		Delay: time.Duration(delay) * time.Millisecond, Max: len(legs), Clock: v,
+		Discard: func(i int) { discarded = append(discarded, i) },
+	}
+	down := errors.New("down")
+	calls := 0
+	got, err := policy.Through(func(ctx context.Context) (int, error) {
+		me := &legs[calls]
+		calls++
+		number := calls
+		me.started = now()
+		within := ctx
+		if me.deaf {
+			within = context.WithoutCancel(ctx)
+		}
+		if v.Sleep(within, time.Duration(me.takes)*time.Millisecond) != nil {
+			me.cancelled, me.ended = true, now()
+			return number, context.Cause(ctx)
+		}
+		me.ended = now()
+		if me.fails {
+			return number, down
+		}
+		return number, nil
+	}, policy.Policy[int](h)).Do(t.Context())
+	end := now()
+	v.Run()
+
+	// What should have happened, leg by leg.
+	winner, won, next := 0, -1, 0
+	var failures []int
+	for i := range legs {
+		begin := next
+		if i > 0 { // a failure brings the next leg forward
+			for _, f := range failures {
+				if f > legs[i-1].started && f < begin {
+					begin = f
 				}
 			}
-			if won >= 0 && (begin > won || i > 0 && legs[i-1].started < 0) {
-				require.Equal(t, -1, legs[i].started, "a leg starts only if nothing has succeeded")
-				continue
-			}
-			require.Equal(t, begin, legs[i].started, "leg %d", i+1)
-			next = begin + delay
-			if over := begin + legs[i].takes; legs[i].fails {
-				failures = append(failures, over)
-				slices.Sort(failures)
-			} else if won < 0 || over < won {
-				winner, won = i+1, over
-			}
 		}
-		if won >= 0 {
-			require.NoError(t, err)
-			require.Equal(t, winner, got)
-			require.Equal(t, won, end)
-		} else {
-			require.ErrorIs(t, err, down)
-			require.Equal(t, failures[len(failures)-1], end)
+		if won >= 0 && (begin > won || i > 0 && legs[i-1].started < 0) {
+			require.Equal(t, -1, legs[i].started, "a leg starts only if nothing has succeeded")
+			continue
 		}
-		var want []int
-		for i := range legs {
-			if legs[i].started < 0 {
-				continue
-			}
-			if i+1 != got {
-				want = append(want, i+1)
-			}
-			if won >= 0 && i+1 != winner && legs[i].started+legs[i].takes > won && !legs[i].deaf {
-				require.True(t, legs[i].cancelled, "loser %d is cancelled", i+1)
-				require.Equal(t, won, legs[i].ended, "at once")
-			}
+		require.Equal(t, begin, legs[i].started, "leg %d", i+1)
+		next = begin + delay
+		if over := begin + legs[i].takes; legs[i].fails {
+			failures = append(failures, over)
+			slices.Sort(failures)
+		} else if won < 0 || over < won {
+			winner, won = i+1, over
 		}
-		slices.Sort(discarded)
-		require.Equal(t, want, discarded)
-		require.Zero(t, v.Pending())
-	})
+	}
+	if won >= 0 {
+		require.NoError(t, err)
+		require.Equal(t, winner, got)
+		require.Equal(t, won, end)
+	} else {
+		require.ErrorIs(t, err, down)
+		require.Equal(t, failures[len(failures)-1], end)
+	}
+	var want []int
+	for i := range legs {
+		if legs[i].started < 0 {
+			continue
+		}
+		if i+1 != got {
+			want = append(want, i+1)
+		}
+		if won >= 0 && i+1 != winner && legs[i].started+legs[i].takes > won && !legs[i].deaf {
+			require.True(t, legs[i].cancelled, "loser %d is cancelled", i+1)
+			require.Equal(t, won, legs[i].ended, "at once")
+		}
+	}
+	slices.Sort(discarded)
+	require.Equal(t, want, discarded)
+	require.Zero(t, v.Pending())
 }
 
 // Scenario 53: the winner's context is left alone; the losers' are not.

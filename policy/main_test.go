@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/pprof"
 	"testing"
@@ -11,6 +12,9 @@ import (
 
 // After the last test no goroutine is left but those there were before the first: no policy leaves any.
 func TestMain(m *testing.M) {
+	signals := make(chan os.Signal, 1) // the fuzzer listens to them, by a goroutine that stays: it is there before
+	signal.Notify(signals, os.Interrupt)
+	signal.Stop(signals)
 	before := runtime.NumGoroutine()
 	code := m.Run()
 	for range 100_000 { // those that are ending need a moment
