@@ -1,0 +1,228 @@
+// Mutate plants small mistakes in a package, one at a time, and reports those that its tests do not notice.
+//
+//	go -C .ci/tools run ./mutate ../../policy                        # all of them, which takes an hour
+//	go -C .ci/tools run ./mutate -files circuit,window ../../policy  # in some files
+//
+// A mistake is noticed where the tests fail, or do not end. One that does not compile is not counted.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A mutant is a file with the bytes from one place to another replaced.
+type mutant struct {
+	file     string
+	from, to int
+	with     string
+	at       token.Position
+	was      string
+}
+
+func (m mutant) String() string {
+	return fmt.Sprintf("%s:%d:%d: %q became %q", filepath.Base(m.file), m.at.Line, m.at.Column, m.was, m.with)
+}
+
+func main() {
+	files := flag.String("files", "", "only files whose names begin with one of these, a `list`")
+	every := flag.Int("every", 1, "try only each so many-th")
+	workers := flag.Int("workers", 1, "how many at once")
+	limit := flag.Duration("limit", time.Minute, "how long the tests may take")
+	flag.Parse()
+	if flag.NArg() != 1 || *every < 1 || *workers < 1 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	mutants, err := find(flag.Arg(0), strings.Split(*files, ","))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+		os.Exit(1)
+	}
+	var chosen []mutant
+	for i := 0; i < len(mutants); i += *every {
+		chosen = append(chosen, mutants[i])
+	}
+	run(flag.Arg(0), chosen, *workers, *limit)
+}
+
+// find is every mistake that can be made in the files of a package.
+func find(dir string, prefixes []string) ([]mutant, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	var mutants []mutant
+	for _, path := range paths {
+		name := filepath.Base(path)
+		if strings.HasSuffix(name, "_test.go") || !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			continue
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, source, 0)
+		if err != nil {
+			return nil, err
+		}
+		add := func(from, to token.Pos, with string) {
+			m := mutant{file: path, from: set.Position(from).Offset, to: set.Position(to).Offset, with: with, at: set.Position(from)}
+			m.was = string(source[m.from:m.to])
+			mutants = append(mutants, m)
+		}
+		ast.Inspect(file, func(n ast.Node) bool { mutate(n, add); return true })
+	}
+	return mutants, nil
+}
+
+// swaps are what an operator is mistaken for.
+var swaps = map[token.Token][]string{
+	token.LSS: {"<=", ">="}, token.LEQ: {"<", ">"}, token.GTR: {">=", "<="}, token.GEQ: {">", "<"},
+	token.EQL: {"!="}, token.NEQ: {"=="}, token.LAND: {"||"}, token.LOR: {"&&"},
+	token.ADD: {"-"}, token.SUB: {"+"}, token.MUL: {"/"}, token.QUO: {"*"}, token.REM: {"*"},
+	token.INC: {"--"}, token.DEC: {"++"}, token.ADD_ASSIGN: {"-=", "="}, token.SUB_ASSIGN: {"+=", "="},
+	token.AND: {"|"}, token.OR: {"&"}, token.SHL: {">>"}, token.SHR: {"<<"},
+}
+
+func mutate(n ast.Node, add func(from, to token.Pos, with string)) {
+	swap := func(at token.Pos, op token.Token) {
+		for _, with := range swaps[op] {
+			add(at, at+token.Pos(len(op.String())), with)
+		}
+	}
+	switch n := n.(type) {
+	case *ast.BinaryExpr:
+		swap(n.OpPos, n.Op)
+	case *ast.IncDecStmt:
+		swap(n.TokPos, n.Tok)
+	case *ast.AssignStmt:
+		swap(n.TokPos, n.Tok)
+		if n.Tok == token.ASSIGN {
+			blanks := strings.Repeat("_, ", len(n.Lhs))
+			add(n.Lhs[0].Pos(), n.Lhs[len(n.Lhs)-1].End(), strings.TrimSuffix(blanks, ", "))
+		}
+	case *ast.UnaryExpr:
+		if n.Op == token.NOT || n.Op == token.SUB {
+			add(n.OpPos, n.OpPos+1, "")
+		}
+	case *ast.IfStmt:
+		add(n.Cond.Pos(), n.Cond.Pos(), "true || ")
+		if or, ok := n.Cond.(*ast.BinaryExpr); !ok || or.Op != token.LOR {
+			add(n.Cond.Pos(), n.Cond.Pos(), "false && ")
+		}
+	case *ast.ExprStmt, *ast.DeferStmt:
+		add(n.Pos(), n.End(), "")
+	case *ast.BranchStmt:
+		if n.Label == nil && n.Tok == token.BREAK {
+			add(n.Pos(), n.End(), "continue")
+		} else if n.Label == nil && n.Tok == token.CONTINUE {
+			add(n.Pos(), n.End(), "break")
+		}
+	}
+}
+
+// run tries the mutants, and says which survive.
+func run(dir string, mutants []mutant, workers int, limit time.Duration) {
+	var (
+		mu                         sync.Mutex
+		done, killed, lived, stuck int
+		all                        sync.WaitGroup
+		queue                      = make(chan mutant)
+	)
+	for range workers {
+		all.Go(func() {
+			for m := range queue {
+				verdict := m.try(dir, limit)
+				mu.Lock()
+				done++
+				switch verdict {
+				case noticed:
+					killed++
+				case endless:
+					stuck++
+				case unnoticed:
+					lived++
+					fmt.Println("survived", m)
+				case senseless:
+				}
+				fmt.Fprintf(os.Stderr, "\r%d of %d tried, %d survived ", done, len(mutants), lived)
+				mu.Unlock()
+			}
+		})
+	}
+	for _, m := range mutants {
+		queue <- m
+	}
+	close(queue)
+	all.Wait()
+	total := killed + stuck + lived
+	fmt.Printf("\n%d of %d noticed (%.1f %%): %d by failing tests, %d by tests that did not end; %d survived\n",
+		killed+stuck, total, 100*float64(killed+stuck)/float64(max(1, total)), killed, stuck, lived)
+}
+
+type verdict int
+
+const (
+	senseless verdict = iota // does not compile
+	unnoticed
+	noticed
+	endless
+)
+
+// try builds the tests with the mistake in place of the file, and runs them.
+func (m mutant) try(dir string, limit time.Duration) verdict {
+	temp, err := os.MkdirTemp("", "mutate")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(temp) }()
+	source, err := os.ReadFile(m.file)
+	if err != nil {
+		panic(err)
+	}
+	changed := slices.Concat(source[:m.from], []byte(m.with), source[m.to:])
+	path, err := filepath.Abs(m.file)
+	if err != nil {
+		panic(err)
+	}
+	mutated, overlay, tests := filepath.Join(temp, "mutated.go"), filepath.Join(temp, "overlay.json"), filepath.Join(temp, "tests")
+	replaced, err := json.Marshal(map[string]any{"Replace": map[string]string{path: mutated}})
+	if err := errors.Join(err, os.WriteFile(mutated, changed, 0o600), os.WriteFile(overlay, replaced, 0o600)); err != nil {
+		panic(err)
+	}
+	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", tests, ".")
+	build.Dir = dir
+	if build.Run() != nil {
+		return senseless
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	test := exec.CommandContext(ctx, tests, "-test.failfast", "-rapid.shrinktime=0", "-rapid.nofailfile")
+	test.Dir = dir
+	var output bytes.Buffer
+	test.Stdout, test.Stderr = &output, &output
+	switch err := test.Run(); {
+	case err == nil:
+		return unnoticed
+	case ctx.Err() != nil:
+		return endless
+	default:
+		return noticed
+	}
+}
