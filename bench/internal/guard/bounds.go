@@ -68,12 +68,13 @@ var Bounds = []Bound{
 	{
 		Name: "the same from 8 goroutines",
 		Of:   Sum{ours(load.BreakerTime).crowded()}, By: read.times(2).and(call.times(11)).crowded(),
-		Most: 0.85, Goal: 1,
+		Most: 1.25, Goal: 1, // how far the cores are apart matters here more than the code does
+
 	},
 	{
 		Name: "breaker with a time window from 8 goroutines, by from 1",
 		Of:   Sum{ours(load.BreakerTime).crowded()}, By: Sum{ours(load.BreakerTime)},
-		Most: 1.3, Goal: 1,
+		Most: 2.2, Goal: 1,
 	},
 	{
 		Name: "refusal, by 15 calls and a clock read",

@@ -18,8 +18,7 @@ const (
 
 // readmeRows are the workloads that a README shows; the others are in Markdown.
 var readmeRows = []string{
-	load.Direct, load.Layers(8), load.Retry, load.Breaker, load.BreakerCount, load.BreakerTime, load.Fallback, load.Timeout,
-	load.TimeoutDone, load.Three, load.Four, load.Refusal, load.Failing, load.CaptureThree, load.BlockThree, load.Shared,
+	load.Retry, load.Breaker, load.BreakerTime, load.Timeout, load.Three, load.Four, load.Refusal, load.Failing, load.CaptureThree,
 }
 
 // Replace is readme with the table between its markers.
@@ -66,10 +65,7 @@ func (r Results) Table() string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\n" + r.header() + r.scales() + "\n")
-	if len(notes) > 0 {
-		b.WriteString("\n" + strings.Join(notes.list(), "  \n") + "\n")
-	}
+	b.WriteString("\n" + strings.Join(append([]string{r.header() + r.scales()}, notes.list()...), " ") + "\n")
 	return b.String()
 }
 
