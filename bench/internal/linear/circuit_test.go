@@ -2,7 +2,6 @@ package linear_test
 
 import (
 	"errors"
-	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
@@ -237,7 +236,7 @@ func circuitRun(build func(rules) breaker, first func(rules) porcupine.Model) ru
 	return func(t *testing.T, seed uint64) (*history, porcupine.Model) {
 		all := allRules()
 		settings := all[seed%uint64(len(all))]
-		return record(t, seed, []int{1, 1, 3, 4, 9}, func(h *history) (func(*rand.Rand), func(int)) {
+		return record(t, seed, []int{1, 1, 3, 4, 9}, func(h *history) (func(*worker), func()) {
 			c := build(settings)
 			var mu sync.Mutex
 			type admitted struct {
@@ -245,10 +244,15 @@ func circuitRun(build func(rules) breaker, first func(rules) porcupine.Model) ru
 				id     int
 			}
 			var permits []admitted
-			return func(r *rand.Rand) {
+			snap := func() {
+				now, began := h.now(), h.begin()
+				s := c.Snapshot()
+				h.add(began, call(look{now}, snapshot{s.State, s.Generation, s.Calls, s.Failures, s.InFlight}))
+			}
+			return func(w *worker) {
 				for range 3 {
-					now, began := h.now(), h.stamp()
-					switch n := r.IntN(20); {
+					now, began := h.now(), h.begin()
+					switch n := w.IntN(20); {
 					case n < 8:
 						permit, err := c.Acquire()
 						h.add(began, call(acquire{now, int(began)}, reason(err)))
@@ -263,26 +267,25 @@ func circuitRun(build func(rules) breaker, first func(rules) porcupine.Model) ru
 							mu.Unlock()
 							continue
 						}
-						p := permits[len(permits)-1-r.IntN(min(3, len(permits)))]
+						p := permits[len(permits)-1-w.IntN(min(3, len(permits)))]
 						mu.Unlock()
-						outcome := []policy.Outcome{policy.TransientFailure, policy.TransientFailure, policy.Success, policy.Success, policy.Ignored}[r.IntN(5)]
-						began = h.stamp()
+						outcome := []policy.Outcome{policy.TransientFailure, policy.TransientFailure, policy.Success, policy.Success, policy.Ignored}[w.IntN(5)]
+						began = h.begin()
 						p.permit.Done(outcome)
 						by := int(began)
 						h.add(began, call(claim{p.id, by}, nil), call(done{now, p.id, by, outcome}, nil))
 					case n < 17:
-						s := c.Snapshot()
-						h.add(began, call(look{now}, snapshot{s.State, s.Generation, s.Calls, s.Failures, s.InFlight}))
+						snap()
 					case n < 19:
 						s := c.State()
 						h.add(began, call(glance{now}, s))
 					default:
-						to := []policy.State{policy.Isolated, policy.Bypassed, policy.Closed}[r.IntN(3)]
+						to := []policy.State{policy.Isolated, policy.Bypassed, policy.Closed}[w.IntN(3)]
 						map[policy.State]func(){policy.Isolated: c.Isolate, policy.Bypassed: c.Bypass, policy.Closed: c.Reset}[to]()
 						h.add(began, call(override{now, to}, nil))
 					}
 				}
-			}, func(int) {}
+			}, snap
 		}), first(settings)
 	}
 }
@@ -301,7 +304,7 @@ func ours(r rules) breaker { return r.circuit() }
 func right(r rules) porcupine.Model { return model(circuit{rules: r, generation: 1}) }
 
 func TestCircuitIsLinearizable(t *testing.T) {
-	requireLinearizable(t, 2000, circuitRun(ours, right))
+	requireLinearizable(t, 1000, circuitRun(ours, right))
 }
 
 // A hasty circuit looks whether there is room for a probe, and then sends it: what happens in between, it does not see.
