@@ -5,6 +5,7 @@ go 1.26
 replace github.com/holdfast-go/holdfast => ../
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/avast/retry-go/v5 v5.1.1
 	github.com/cenkalti/backoff/v6 v6.0.1
 	github.com/eapache/go-resiliency v1.7.0
