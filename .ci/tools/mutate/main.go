@@ -2,12 +2,12 @@
 //
 //	go -C .ci/tools run ./mutate ../../policy                        # all of them, which takes an hour
 //	go -C .ci/tools run ./mutate -files circuit,window ../../policy  # in some files
+//	go -C .ci/tools run ./mutate -also ./pipeline,./policy/policytest ../../policy  # by the tests of others, too
 //
 // A mistake is noticed where the tests fail, or do not end. One that does not compile is not counted.
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +42,7 @@ func main() {
 	files := flag.String("files", "", "only files whose names begin with one of these, a `list`")
 	every := flag.Int("every", 1, "try only each so many-th")
 	workers := flag.Int("workers", 1, "how many at once")
+	also := flag.String("also", "", "packages whose tests are run where the package's own notice nothing, a `list`, seen from the module's root")
 	limit := flag.Duration("limit", time.Minute, "how long the tests may take")
 	flag.Parse()
 	if flag.NArg() != 1 || *every < 1 || *workers < 1 {
@@ -57,7 +58,7 @@ func main() {
 	for i := 0; i < len(mutants); i += *every {
 		chosen = append(chosen, mutants[i])
 	}
-	run(flag.Arg(0), chosen, *workers, *limit)
+	run(suite{flag.Arg(0), strings.FieldsFunc(*also, func(r rune) bool { return r == ',' }), *limit}, chosen, *workers)
 }
 
 // find is every mistake that can be made in the files of a package.
@@ -138,7 +139,7 @@ func mutate(n ast.Node, add func(from, to token.Pos, with string)) {
 }
 
 // run tries the mutants, and says which survive.
-func run(dir string, mutants []mutant, workers int, limit time.Duration) {
+func run(s suite, mutants []mutant, workers int) {
 	var (
 		mu                         sync.Mutex
 		done, killed, lived, stuck int
@@ -148,7 +149,7 @@ func run(dir string, mutants []mutant, workers int, limit time.Duration) {
 	for range workers {
 		all.Go(func() {
 			for m := range queue {
-				verdict := m.try(dir, limit)
+				verdict := s.try(m)
 				mu.Lock()
 				done++
 				switch verdict {
@@ -185,8 +186,15 @@ const (
 	endless
 )
 
+// A suite is the tests that are to notice.
+type suite struct {
+	dir   string
+	also  []string
+	limit time.Duration
+}
+
 // try builds the tests with the mistake in place of the file, and runs them.
-func (m mutant) try(dir string, limit time.Duration) verdict {
+func (s suite) try(m mutant) verdict {
 	temp, err := os.MkdirTemp("", "mutate")
 	if err != nil {
 		panic(err)
@@ -207,16 +215,28 @@ func (m mutant) try(dir string, limit time.Duration) verdict {
 		panic(err)
 	}
 	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", tests, ".")
-	build.Dir = dir
+	build.Dir = s.dir
 	if build.Run() != nil {
 		return senseless
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	own := s.run(tests, "-test.failfast", "-rapid.shrinktime=0", "-rapid.nofailfile")
+	if own != unnoticed || len(s.also) == 0 {
+		return own
+	}
+	root, err := exec.Command("go", "-C", s.dir, "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		panic(err)
+	}
+	others := append([]string{"-C", strings.TrimSpace(string(root)), "test", "-vet=off", "-failfast", "-overlay", overlay}, s.also...)
+	return s.run("go", others...)
+}
+
+// run says what came of a command.
+func (s suite) run(name string, args ...string) verdict {
+	ctx, cancel := context.WithTimeout(context.Background(), s.limit)
 	defer cancel()
-	test := exec.CommandContext(ctx, tests, "-test.failfast", "-rapid.shrinktime=0", "-rapid.nofailfile")
-	test.Dir = dir
-	var output bytes.Buffer
-	test.Stdout, test.Stderr = &output, &output
+	test := exec.CommandContext(ctx, name, args...)
+	test.Dir = s.dir
 	switch err := test.Run(); {
 	case err == nil:
 		return unnoticed
