@@ -10,8 +10,8 @@ import (
 
 // A Budget limits extra calls, retries and hedges, to a share of the first ones, so that a dependency that fails is not
 // kept down by those who try again. Every first call deposits Ratio, an extra one withdraws 1, and a budget that holds
-// less refuses it. What is held is at most Cap, and drains within TTL: there is no floor, because a fleet of clients
-// that may each make a few retries a second makes a storm.
+// less refuses it. What is held is at most Cap, and what nobody needs within TTL is gone: there is no floor, because a
+// fleet of clients that may each make a few retries a second makes a storm.
 //
 // Over any interval the extra calls are at most Cap + Ratio × the first calls in it. The zero value works: one extra
 // call for ten first ones. One Budget may serve many pipelines. It is safe for concurrent use, never blocks, and
@@ -22,12 +22,14 @@ import (
 type Budget struct {
 	Ratio float64       // what a first call deposits, in (0, 1]; 0 means 0.1
 	Cap   float64       // the most that is held, 1 to 1000; 0 means 1
-	TTL   time.Duration // how long it takes a full budget to drain; 0 means 10s
+	TTL   time.Duration // how long a deposit lasts, or up to a tenth less; 0 means 10s
 	Clock clock.Clock   // nil means clock.System
 
 	mu     sync.Mutex // guards the fields below
-	credit int64      // in units, at the time at
-	at     int64
+	credit int64      // in units: the sum of held
+	held   [10]int64  // by when it was deposited: each is a tenth of TTL
+	latest int        // in held
+	begun  int64      // when latest began
 }
 
 const (
@@ -44,8 +46,8 @@ func (b *Budget) Deposit() {
 	now := clock.OrSystem(b.Clock).Nanos()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.drain(now)
-	b.credit = min(b.cap(), b.credit+units(b.Ratio, defaultBudgetRatio))
+	b.expire(now)
+	b.add(units(b.Ratio, defaultBudgetRatio))
 }
 
 // Withdraw takes the credit for one extra call, and reports whether there was enough.
@@ -53,11 +55,11 @@ func (b *Budget) Withdraw() bool {
 	now := clock.OrSystem(b.Clock).Nanos()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.drain(now)
+	b.expire(now)
 	if b.credit < unit {
 		return false
 	}
-	b.credit -= unit
+	b.spend(unit)
 	return true
 }
 
@@ -65,7 +67,7 @@ func (b *Budget) Withdraw() bool {
 func (b *Budget) refund() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.credit = min(b.cap(), b.credit+unit)
+	b.add(unit)
 }
 
 // Credit is the number of extra calls that the budget would allow now.
@@ -73,23 +75,42 @@ func (b *Budget) Credit() float64 {
 	now := clock.OrSystem(b.Clock).Nanos()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.drain(now)
+	b.expire(now)
 	return float64(b.credit) / unit
 }
 
-// drain takes away what the time since the last look has cost.
-func (b *Budget) drain(now int64) {
-	elapsed := clock.Since(b.at, now)
-	b.at = max(b.at, now)
+// add deposits n. What is too much then is the oldest.
+func (b *Budget) add(n int64) {
+	b.held[b.latest] += n
+	b.credit += n
+	b.spend(max(0, b.credit-b.cap()))
+}
+
+// spend takes n of what is held, the oldest first.
+func (b *Budget) spend(n int64) {
+	b.credit -= n
+	for i := b.latest; n > 0; {
+		i = (i + 1) % len(b.held)
+		part := min(n, b.held[i])
+		b.held[i] -= part
+		n -= part
+	}
+}
+
+// expire forgets what was deposited too long ago.
+func (b *Budget) expire(now int64) {
 	ttl := b.TTL
 	if ttl == 0 {
 		ttl = defaultBudgetTTL
 	}
-	if elapsed >= ttl {
-		b.credit = 0
-		return
+	step := max(1, int64(ttl)/int64(len(b.held)))
+	steps := int64(clock.Since(b.begun, now)) / step
+	b.begun += steps * step
+	for range min(steps, int64(len(b.held))) {
+		b.latest = (b.latest + 1) % len(b.held)
+		b.credit -= b.held[b.latest]
+		b.held[b.latest] = 0
 	}
-	b.credit = max(0, b.credit-int64(math.Ceil(float64(b.cap())*(float64(elapsed)/float64(ttl)))))
 }
 
 func (b *Budget) cap() int64 { return units(b.Cap, defaultBudgetCap) }

@@ -171,7 +171,6 @@ func TestHedgeBudgetAndOnce(t *testing.T) {
 	v := clock.NewVirtual()
 	calls := 0
 	budget := &policy.Budget{Ratio: 1, Cap: 2, TTL: time.Hour, Clock: v}
-	budget.Deposit() // makes up for what drains meanwhile
 	h := &policy.Hedge[int]{Delay: time.Millisecond, Max: 5, Budget: budget, Clock: v}
 	slow := policy.Through(func(ctx context.Context) (int, error) { calls++; return calls, v.Sleep(ctx, time.Second) }, policy.Policy[int](h))
 	_, err := slow.Do(t.Context())

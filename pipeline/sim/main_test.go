@@ -22,7 +22,7 @@ func timeout(env sim.Env, limit time.Duration) policy.Policy[none] {
 	return &policy.Timeout[none]{Limit: limit, Clock: env.Clock}
 }
 
-func retry(env sim.Env, attempts int, backoff policy.Backoff) policy.Policy[none] {
+func retry(env sim.Env, attempts int, backoff policy.Backoff) *policy.Retry[none] {
 	return &policy.Retry[none]{Attempts: attempts, Backoff: backoff, Clock: env.Clock, Rand: env.Rand.Float64}
 }
 

@@ -311,11 +311,13 @@ func (r *runner[T]) leftovers(circuits []*policy.Circuit, goroutines int) error 
 	if r.timers > 0 {
 		return fmt.Errorf("%d timers were left after the last answer", r.timers)
 	}
-	for range 100_000 {
+	for try := range 1200 {
 		if runtime.NumGoroutine() <= goroutines {
 			return nil
 		}
-		runtime.Gosched()
+		if runtime.Gosched(); try >= 1000 { // the machine is busy, or something is left
+			_ = clock.System.Sleep(context.Background(), time.Millisecond)
+		}
 	}
 	return fmt.Errorf("%d goroutines are left", runtime.NumGoroutine()-goroutines)
 }
