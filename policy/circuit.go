@@ -3,8 +3,6 @@ package policy
 import (
 	"context"
 	"math"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -47,15 +45,15 @@ type Circuit struct {
 	Clock clock.Clock    // nil means clock.System
 	Rand  func() float64 // for Cooldown; in [0, 1), safe for concurrent use; nil means math/rand/v2
 
-	now atomic.Pointer[period] // nil before first use; replaced with the lock held
+	now atomicPointer[period] // nil before first use; replaced with the lock held
 
-	mu       sync.Mutex // guards the fields below
-	latest   int64      // the latest time seen: a clock that is set back stands still
-	flights  flights    // the calls whose time is watched: probes, and all of them if Slow is set; oldest first
-	worked   int        // probes in a row that worked in this generation
-	cooldown Step       // for the next opening; zero after the circuit was closed
-	untold   []Change   // changes OnChange has yet to hear of, oldest first
-	telling  bool       // some goroutine is inside OnChange and will tell the rest
+	mu       mutex    // guards the fields below
+	latest   int64    // the latest time seen: a clock that is set back stands still
+	flights  flights  // the calls whose time is watched: probes, and all of them if Slow is set; oldest first
+	worked   int      // probes in a row that worked in this generation
+	cooldown Step     // for the next opening; zero after the circuit was closed
+	untold   []Change // changes OnChange has yet to hear of, oldest first
+	telling  bool     // some goroutine is inside OnChange and will tell the rest
 }
 
 // A period is one generation of a Circuit. Permits hold on to theirs: one that is not the circuit's any more makes a
@@ -120,7 +118,7 @@ func (c *Circuit) Acquire() (Permit, error) {
 type Permit struct {
 	circuit *Circuit
 	ticket  ticket
-	settled atomic.Bool
+	settled atomicBool
 }
 
 // Done says how the call ended. Only the first call of Done counts, from whichever goroutine. On the zero Permit it

@@ -5,7 +5,6 @@ import (
 	"math/big"
 	"math/bits"
 	"strconv"
-	"sync/atomic"
 	"time"
 )
 
@@ -50,7 +49,7 @@ func (n Consecutive) newTally(int64) tally { return &row{limit: int64(n)} }
 // row counts failures since the last call that worked. Only the lock's holder changes it, so that a call that worked
 // while there were none has nothing to do.
 type row struct {
-	failures atomic.Int64
+	failures atomicInt64
 	limit    int64
 }
 

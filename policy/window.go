@@ -3,7 +3,6 @@ package policy
 import (
 	"math"
 	"math/bits"
-	"sync/atomic"
 
 	"github.com/holdfast-go/holdfast/clock"
 )
@@ -24,9 +23,9 @@ type window struct {
 	length int64
 	share  share
 
-	end     atomic.Int64  // when the current bucket ends, since start; written after current
-	current atomic.Uint64 // the current bucket's turn, cut to turnBits, and its slot
-	calls   [steps]atomic.Uint64
+	end     atomicInt64  // when the current bucket ends, since start; written after current
+	current atomicUint64 // the current bucket's turn, cut to turnBits, and its slot
+	calls   [steps]atomicUint64
 
 	// The circuit's lock guards the fields below.
 	latest   int64 // the latest time seen, since start
