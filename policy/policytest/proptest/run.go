@@ -109,6 +109,9 @@ type requestKey struct{}
 func run[T any](c Case, build func(Env) pipeline.Pipeline[T], probe time.Duration) *Run {
 	before := runtime.NumGoroutine()
 	v := clock.NewVirtual()
+	if c.Seed != 0 { // what happens at one instant happens in any order
+		v.Shuffle(c.Seed)
+	}
 	r := &runner[T]{Run: Run{Case: c, start: v.Nanos()}, clock: v, shut: map[*policy.Circuit]bool{}}
 	random := rand.New(rand.NewPCG(c.Seed, 1))
 	p := build(Env{v, random.Float64})
