@@ -246,3 +246,25 @@ func ExampleBackoff() {
 	// exponential 1s up to 6s, equal jitter → [750ms 1.5s 3s 4.5s]
 	// exponential 1s up to 6s, jitter ±20% → [1s 2s 4s 6s]
 }
+
+// What matters less is refused sooner: here background work, which may have half of what the dependency can take.
+func ExampleAdaptive() {
+	type background struct{}
+	limit := &policy.Limit{Initial: 2, Max: 50}
+	p := pipeline.Wrap(&policy.Adaptive[string]{Limit: limit, Priority: func(ctx context.Context) int {
+		if ctx.Value(background{}) != nil {
+			return 5
+		}
+		return 0
+	}})
+	hello := func(context.Context) (string, error) { return "hello", nil }
+
+	held, _ := limit.Acquire(0) // a call in flight, in two steps
+	_, err := p.Do(context.WithValue(context.Background(), background{}, true), hello)
+	fmt.Println(err)
+	fmt.Println(p.Do(context.Background(), hello))
+	held.Done(policy.Success)
+	// Output:
+	// adaptive: no place is free
+	// hello <nil>
+}

@@ -50,6 +50,9 @@ func TestEveryPolicyConforms(t *testing.T) {
 		"Shed": func(c clock.Clock) policy.Policy[int] {
 			return &policy.Shed[int]{Throttle: &policy.Throttle{Clock: c}}
 		},
+		"Adaptive": func(c clock.Clock) policy.Policy[int] {
+			return &policy.Adaptive[int]{Limit: &policy.Limit{Clock: c}}
+		},
 		"Chaos": func(c clock.Clock) policy.Policy[int] {
 			return &policy.Chaos[int]{Switch: new(policy.Switch), Rate: 1, Clock: c}
 		},

@@ -46,6 +46,12 @@ func TestPropertyPipelines(t *testing.T) {
 		{"bulkhead", func(env Env) pipeline.Pipeline[int] {
 			return pipeline.Wrap(&policy.Bulkhead[int]{Gate: &policy.Gate{Limit: 2, Queue: 3, MaxWait: time.Second, Clock: env.Clock}})
 		}, []Property{Attempts(1), KeepsResults(), Recovers(5 * time.Minute)}},
+		{"adaptive limit", func(env Env) pipeline.Pipeline[int] {
+			return pipeline.Wrap(
+				&policy.Adaptive[int]{Limit: &policy.Limit{Initial: 3, Clock: env.Clock}},
+				&policy.Timeout[int]{Limit: time.Second, Clock: env.Clock},
+			)
+		}, []Property{Attempts(1), Within(time.Second), Recovers(time.Minute)}},
 		{"rate limit", func(env Env) pipeline.Pipeline[int] {
 			return pipeline.Wrap(&policy.RateLimit[int]{Bucket: &policy.Bucket{Rate: 10, Per: time.Second, Burst: 2, MaxWait: time.Second, Clock: env.Clock}})
 		}, []Property{Attempts(1), KeepsResults(), Recovers(time.Minute)}},

@@ -1,0 +1,105 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/holdfast-go/holdfast/clock"
+)
+
+// An Adaptive lets calls through a Limit, which learns from how they end. A refusal is a *Rejection for ErrFull; the
+// func is not called then. A panic or runtime.Goexit inside gives the place back, and tells nothing.
+//
+// It is safe for concurrent use and allocates nothing. Put it where a Bulkhead would be: outside of Retry, or every
+// attempt asks anew; around a Timeout, so that a dependency that does not answer counts as one that drops calls.
+type Adaptive[T any] struct {
+	Name  string // for events and Explain; empty means the Limit's
+	Limit *Limit // required; may be shared with other pipelines and result types
+
+	// Priority is that of a call, by what its context tells: 0 is the highest, 9 the lowest. Nil means 0 for all.
+	Priority func(ctx context.Context) int
+
+	// Classify says what a result tells: a TransientFailure that the dependency had too much to do, Ignored nothing,
+	// the others how long it takes. Nil means that timeouts, and failures with a hint of when to come back, are
+	// drops; that other failures tell nothing, as they may be quick for having done nothing; and that successes tell.
+	Classify Classifier[T]
+}
+
+var errNoLimit = errors.New("policy: Adaptive.Limit is nil; want a Limit")
+
+// Execute implements Policy.
+func (a *Adaptive[T]) Execute(ctx context.Context, next Next[T]) (v T, err error) {
+	l := a.Limit
+	if l == nil {
+		return v, errNoLimit
+	}
+	priority := 0
+	if a.Priority != nil {
+		priority = a.Priority(ctx)
+	}
+	begun, err := l.admit(priority)
+	if err != nil {
+		next.Emit(ctx, Event{Kind: Rejected, Policy: "adaptive", Name: a.name(), Outcome: Ignored, Err: err})
+		return v, err
+	}
+	outcome := Ignored // stays so if next panics or ends the goroutine
+	defer func() { l.finish(begun, outcome) }()
+	v, err = next.Do(ctx)
+	outcome = a.tells(ctx, v, err)
+	return v, err
+}
+
+// tells is what a result tells a Limit.
+func (a *Adaptive[T]) tells(ctx context.Context, v T, err error) Outcome {
+	switch {
+	case a.Classify != nil:
+		return a.Classify.Apply(ctx, v, err)
+	case err == nil:
+		return Success
+	case isRejection(err):
+		return Ignored // the dependency was not asked
+	case errors.Is(err, ErrTimeout), errors.Is(err, context.DeadlineExceeded), HintOf(err) > 0:
+		return TransientFailure
+	default:
+		return Ignored
+	}
+}
+
+func (a *Adaptive[T]) name() string {
+	if a.Name == "" && a.Limit != nil {
+		return a.Limit.Name
+	}
+	return a.Name
+}
+
+// Validate names every field that is wrong, the Limit's included.
+func (a *Adaptive[T]) Validate() error {
+	p := problems{owner: "Adaptive"}
+	if a.Limit == nil {
+		p.add(".Limit is nil; want a Limit")
+		return p.join()
+	}
+	return a.Limit.Validate()
+}
+
+// Describe implements Describer.
+func (a *Adaptive[T]) Describe() Description {
+	l := a.Limit
+	d := Description{
+		Kind: "adaptive", Name: a.name(), Clock: clock.OrSystem(l.Clock), Core: l,
+		Bounds: func(inner Bounds) Bounds { return inner },
+		Settings: []Setting{
+			{"limit", strconv.Itoa(l.least()) + " to " + strconv.Itoa(l.most()), l.Min == 0 && l.Max == 0},
+			{"from", strconv.Itoa(l.initial()), l.Initial == 0},
+			{"by", l.algorithm().String(), l.Algorithm == nil},
+		},
+	}
+	if a.Priority != nil {
+		d.Settings = append(d.Settings, Setting{"priority", "custom", false})
+	}
+	if a.Classify != nil {
+		d.Settings = append(d.Settings, Setting{"classify", "custom", false})
+	}
+	return d
+}
