@@ -8,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,6 +41,7 @@ func (m mutant) String() string {
 
 func main() {
 	files := flag.String("files", "", "only files whose names begin with one of these, a `list`")
+	these := flag.String("these", "", "only those that the output of an earlier run, in a `file`, names as survivors")
 	every := flag.Int("every", 1, "try only each so many-th")
 	workers := flag.Int("workers", 1, "how many at once")
 	also := flag.String("also", "", "packages whose tests are run where the package's own notice nothing, a `list`, seen from the module's root")
@@ -54,9 +56,18 @@ func main() {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
+	var before []byte
+	if *these != "" {
+		if before, err = os.ReadFile(*these); err != nil {
+			fmt.Fprintln(os.Stderr, "mutate:", err)
+			os.Exit(1)
+		}
+	}
 	var chosen []mutant
 	for i := 0; i < len(mutants); i += *every {
-		chosen = append(chosen, mutants[i])
+		if m := mutants[i]; before == nil || bytes.Contains(before, []byte("survived "+m.String()+"\n")) {
+			chosen = append(chosen, m)
+		}
 	}
 	run(suite{flag.Arg(0), strings.FieldsFunc(*also, func(r rune) bool { return r == ',' }), *limit}, chosen, *workers)
 }
