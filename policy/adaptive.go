@@ -85,9 +85,11 @@ func (a *Adaptive[T]) Validate() error {
 
 // Describe implements Describer.
 func (a *Adaptive[T]) Describe() Description {
-	l := a.Limit
+	a.Limit.mu.Lock()
+	l := a.Limit.settings()
+	a.Limit.mu.Unlock()
 	d := Description{
-		Kind: "adaptive", Name: a.name(), Clock: clock.OrSystem(l.Clock), Core: l,
+		Kind: "adaptive", Name: a.name(), Clock: clock.OrSystem(a.Limit.Clock), Core: a.Limit,
 		Bounds: func(inner Bounds) Bounds { return inner },
 		Settings: []Setting{
 			{"limit", strconv.Itoa(l.least()) + " to " + strconv.Itoa(l.most()), l.Min == 0 && l.Max == 0},

@@ -76,9 +76,11 @@ func (b *Breaker[T]) Validate() error {
 
 // Describe implements Describer.
 func (b *Breaker[T]) Describe() Description {
-	c := b.Circuit
+	b.Circuit.mu.Lock()
+	c := b.Circuit.settings()
+	b.Circuit.mu.Unlock()
 	d := Description{
-		Kind: "breaker", Name: b.name(), Clock: clock.OrSystem(c.Clock), Core: c,
+		Kind: "breaker", Name: b.name(), Clock: clock.OrSystem(b.Circuit.Clock), Core: b.Circuit,
 		Bounds: func(inner Bounds) Bounds { return inner },
 		Settings: []Setting{
 			{"opens at", c.trip().String(), c.Trip == nil},

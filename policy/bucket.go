@@ -23,7 +23,8 @@ var ErrLimited = errors.New("rate limit reached")
 //
 // One Bucket may serve any number of pipelines and result types through [RateLimit], and any other code through
 // Acquire and Allow. It is safe for concurrent use, needs no goroutine, and allocates only for a wait, and once for
-// the refusals between two turns. It must not be copied, and its fields not be changed, after first use.
+// the refusals between two turns. It must not be copied, and its fields only be changed by
+// Configure, after first use.
 //
 // It is the generic cell rate algorithm (ITU-T I.371, annex A), which keeps nothing but the time of the next turn. That
 // is kept in nanoseconds and fractions of them, under a mutex: one rounded word drifts by up to a nanosecond a call.
@@ -116,7 +117,9 @@ func (b *Bucket) Acquire(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	c := clock.OrSystem(b.Clock)
-	patience := b.MaxWait
+	b.mu.Lock()
+	patience, under := b.MaxWait, b.rules()
+	b.mu.Unlock()
 	if patience > 0 {
 		if left, ok := clock.Remaining(ctx, c); ok {
 			patience = min(patience, left-1) // a turn at the deadline comes too late
@@ -130,7 +133,7 @@ func (b *Bucket) Acquire(ctx context.Context) error {
 	slept := false
 	defer func() {
 		if !slept {
-			b.giveBack(mine) // the context ended, or the clock's Sleep panicked
+			b.giveBack(mine, under) // the context ended, or the clock's Sleep panicked
 		}
 	}()
 	if err := c.Sleep(ctx, wait); err != nil {
@@ -145,12 +148,12 @@ func (b *Bucket) Acquire(ctx context.Context) error {
 
 // take is the turn that a caller gets, and how long it has to wait for it.
 func (b *Bucket) take(now int64, patience time.Duration) (mine turn, wait time.Duration, err error) {
-	r := b.rules()
-	if r.rate < 0 || r.per < 0 || b.Burst < 0 {
-		return turn{}, 0, b.Validate()
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	r := b.rules()
+	if r.rate < 0 || r.per < 0 || b.Burst < 0 {
+		return turn{}, 0, b.validate()
+	}
 	for len(b.given) > 0 && b.given[0].ceil() < now {
 		b.given = b.given[1:] // nobody wanted it
 	}
@@ -175,10 +178,13 @@ func (b *Bucket) take(now int64, patience time.Duration) (mine turn, wait time.D
 
 // giveBack makes room for another caller at the time of mine. The latest turn is as if never taken; the others can be
 // taken again as long as they are to come, and only at their own time, or too many would come close together.
-func (b *Bucket) giveBack(mine turn) {
-	r := b.rules()
+func (b *Bucket) giveBack(mine turn, under rules) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	r := b.rules()
+	if r != under {
+		return // the turn was of another rate
+	}
 	i, _ := slices.BinarySearchFunc(b.given, mine, turn.compare)
 	b.given = slices.Insert(b.given, i, mine)
 	for n := len(b.given); n > 0; n-- {
@@ -200,8 +206,40 @@ func (b *Bucket) rejection(due turn) *Rejection {
 	return b.refusal
 }
 
+// Configure changes Rate, Per, Burst and MaxWait while the bucket is in use: change edits a copy of them, which is taken
+// over if it is valid. What is saved up, or taken in advance, stays so many turns; who waits keeps the time it was given.
+// Where two configure at once the last has its way.
+func (b *Bucket) Configure(change func(*Bucket)) error {
+	now := clock.OrSystem(b.Clock).Nanos()
+	return reconfigure(&b.mu, change, b.settings,
+		func(n *Bucket) error {
+			return fixed("Bucket", map[string]bool{"Name": n.Name != "", "Clock": n.Clock != nil})
+		},
+		func(n *Bucket) {
+			before := b.rules()
+			b.Rate, b.Per, b.Burst, b.MaxWait = n.Rate, n.Per, n.Burst, n.MaxWait
+			after := b.rules()
+			if owed := clock.Since(now, b.next.ceil()); b.begun && before != after {
+				turns := float64(owed) * float64(before.rate) / float64(before.per)
+				ahead := turns * float64(after.per) / float64(after.rate)
+				b.next, b.given = turn{nanos: clock.After(now, time.Duration(min(math.Ceil(ahead), math.MaxInt64/2)))}, nil
+			}
+		})
+}
+
+// settings is called with the lock held.
+func (b *Bucket) settings() *Bucket {
+	return &Bucket{Rate: b.Rate, Per: b.Per, Burst: b.Burst, MaxWait: b.MaxWait}
+}
+
 // Validate names every field that is out of range.
 func (b *Bucket) Validate() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.validate()
+}
+
+func (b *Bucket) validate() error {
 	p := problems{owner: "Bucket"}
 	notNegative(&p, "Rate", b.Rate)
 	notNegative(&p, "Per", b.Per)

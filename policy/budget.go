@@ -15,7 +15,8 @@ import (
 //
 // Over any interval the extra calls are at most Cap + Ratio × the first calls in it. The zero value works: one extra
 // call for ten first ones. One Budget may serve many pipelines. It is safe for concurrent use, never blocks, and
-// allocates nothing; every call reads the clock once. It must not be copied after first use.
+// allocates nothing; every call reads the clock once. It must not be copied, and its fields
+// only be changed by Configure, after first use.
 //
 // Source: Marc Brooker, "Fixing retries with token buckets and circuit breakers", 2022,
 // https://brooker.co.za/blog/2022/02/28/retries.html
@@ -122,8 +123,30 @@ func units(v, def float64) int64 {
 	return int64(math.Round(v * unit))
 }
 
+// Configure changes Ratio, Cap and TTL while the budget is in use: change edits a copy of them, which is taken over if
+// it is valid. What is held stays, as far as the new Cap allows. Where two configure at once the last has its way.
+func (b *Budget) Configure(change func(*Budget)) error {
+	return reconfigure(&b.mu, change, b.settings,
+		func(n *Budget) error { return fixed("Budget", map[string]bool{"Clock": n.Clock != nil}) },
+		func(n *Budget) {
+			b.Ratio, b.Cap, b.TTL = n.Ratio, n.Cap, n.TTL
+			b.add(0)
+		})
+}
+
+// settings is called with the lock held.
+func (b *Budget) settings() *Budget { return &Budget{Ratio: b.Ratio, Cap: b.Cap, TTL: b.TTL} }
+
+func (b *Budget) ratio() float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Ratio
+}
+
 // Validate names every field that is out of range.
 func (b *Budget) Validate() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	p := problems{owner: "Budget"}
 	if b.Ratio != 0 {
 		p.ratio(b.Ratio)

@@ -61,19 +61,20 @@ func (b *Bulkhead[T]) Describe() Description {
 	g := b.Gate
 	g.mu.Lock()
 	limit, queue := g.size()
+	isDefault, patience := g.Limit == 0, g.MaxWait
 	g.mu.Unlock()
 	d := Description{
 		Kind: "bulkhead", Name: b.name(), Clock: clock.OrSystem(g.Clock), Core: g,
 		Settings: []Setting{
-			{"limit", strconv.Itoa(limit), g.Limit == 0},
-			{"queue", strconv.Itoa(queue), g.Queue == 0},
+			{"limit", strconv.Itoa(limit), isDefault},
+			{"queue", strconv.Itoa(queue), queue == 0},
 		},
 	}
-	wait := Most(g.MaxWait)
+	wait := Most(patience)
 	switch {
 	case queue == 0:
 		wait = Most[time.Duration](0)
-	case g.MaxWait == 0:
+	case patience == 0:
 		wait = Missing[time.Duration]("unbounded: the bulkhead's queue has no MaxWait")
 	}
 	d.Bounds = func(inner Bounds) Bounds { return inner.waiting(wait) }

@@ -38,14 +38,45 @@ func (c *Circuit) force(state State) {
 	})
 }
 
+// Configure changes Trip, Cooldown, Probes, Successes, ProbeLease and Slow while the circuit is in use: change edits a copy
+// of them, which is taken over if it is valid. The state stays, an opening lasts as long as it was to, and calls in flight
+// count. Another Trip or Slow begins to count anew. Where two configure at once the last has its way.
+func (c *Circuit) Configure(change func(*Circuit)) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	return reconfigure(&c.mu, change, c.settings,
+		func(n *Circuit) error {
+			return fixed("Circuit", map[string]bool{
+				"Name": n.Name != "", "OnChange": n.OnChange != nil, "Clock": n.Clock != nil, "Rand": n.Rand != nil,
+			})
+		},
+		func(n *Circuit) {
+			anew := n.trip() != c.trip() || n.Slow != c.Slow
+			c.Trip, c.Cooldown, c.Probes, c.Successes = n.Trip, n.Cooldown, n.Probes, n.Successes
+			c.ProbeLease, c.Slow = n.ProbeLease, n.Slow
+			if p := c.now.Load(); anew && (p.state == Closed || p.state == Bypassed) {
+				c.now.Store(c.counting(*p, c.latest))
+				if p.row != nil {
+					p.row.failures.Store(1) // so that calls of before look at what counts now
+				}
+			}
+		})
+}
+
+// settings is called with the lock held.
+func (c *Circuit) settings() *Circuit {
+	return &Circuit{Trip: c.Trip, Cooldown: c.Cooldown, Probes: c.Probes, Successes: c.Successes, ProbeLease: c.ProbeLease, Slow: c.Slow}
+}
+
 // enter begins a new generation.
 func (c *Circuit) enter(state State, now int64, cause error) *period {
 	from := c.now.Load()
-	p := &period{state: state, generation: from.generation + 1}
+	p := (&period{state: state, generation: from.generation + 1}).first()
 	switch state {
 	case Closed, Bypassed:
 		c.cooldown = Step{}
-		p = c.counting(*p, now)
+		p = c.counting(*p, now).first()
 	case Open:
 		p.until = math.MaxInt64 // until coolDown has asked Cooldown, which it does without the lock
 		p.rejection = c.rejection(ErrOpen)
@@ -70,10 +101,16 @@ func (c *Circuit) counting(p period, now int64) *period {
 	return &p
 }
 
+// first is p as the first of its generation.
+func (p *period) first() *period {
+	p.origin = p
+	return p
+}
+
 // coolDown asks for how long the opening p is to last. Until it knows, the circuit stays open.
 func (c *Circuit) coolDown(p *period) {
 	c.mu.Lock()
-	step, now := c.cooldown, c.latest
+	step, now, backoff := c.cooldown, c.latest, c.Cooldown
 	c.mu.Unlock()
 	step.Retry, step.Rand = max(1, step.Retry), c.Rand
 
@@ -91,8 +128,8 @@ func (c *Circuit) coolDown(p *period) {
 		cooling.rejection.Until = clock.Time(c.clock(), cooling.until)
 		c.now.Store(&cooling)
 	}()
-	if c.Cooldown != nil {
-		delay = max(0, c.Cooldown.Delay(step))
+	if backoff != nil {
+		delay = max(0, backoff.Delay(step))
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 // The zero value works: it opens at 5 failures in a row, for 30 seconds, and closes at the first probe that works.
 // One Circuit may serve any number of pipelines and result types through [Breaker], a block of code through
 // [Circuit.Do], and any other code through [Circuit.Acquire]. It is safe for concurrent use, needs no goroutine, and
-// allocates nothing while its state does not change. It must not be copied, and its fields not be changed, after
-// first use.
+// allocates nothing while its state does not change. It must not be copied, and its fields only be changed by
+// Configure, after first use.
 //
 // A TransientFailure counts as failed; Success and PermanentFailure count as worked, because the dependency
 // answered; Ignored does not count. Every change of state begins a new generation, and what a call of an older one
@@ -67,6 +67,7 @@ type period struct {
 	row        *row       // the tally, if it is one
 	free       bool       // every call is admitted, and none watched: the lock is not needed
 	timed      bool       // the tally wants to know when a call worked
+	origin     *period    // the first of the generation: this one, unless Configure has begun to count anew
 }
 
 // unmoved reports whether a call that worked would change nothing. Asking it here, where it can be inlined, saves a
@@ -166,11 +167,14 @@ func (c *Circuit) admitLocked() (t ticket, err error) {
 // settle counts an admitted call. cause is why it failed, if it did and the reason is known.
 func (c *Circuit) settle(t ticket, o Outcome, cause error) {
 	p := t.period
-	if c.now.Load() != p && t.flight == nil {
-		return // stale
+	if latest := c.now.Load(); latest != p {
+		if latest.origin != p.origin && t.flight == nil {
+			return // stale
+		}
+		p = latest // it counts by the settings of now
 	}
 	var now int64
-	if p.free {
+	if p.free && t.flight == nil {
 		switch o {
 		case TransientFailure:
 		case Success, PermanentFailure:
@@ -185,7 +189,7 @@ func (c *Circuit) settle(t ticket, o Outcome, cause error) {
 		}
 	}
 	c.locked(c.nanos(), func(now int64) {
-		if t.flight != nil && !c.flights.end(t.flight, t.seq) || c.now.Load() != p {
+		if t.flight != nil && !c.flights.end(t.flight, t.seq) || c.now.Load().origin != t.period.origin {
 			return // its lease is over, it has counted as slow, or it is stale
 		}
 		switch o {
@@ -276,7 +280,7 @@ func (c *Circuit) begin() error {
 	defer c.mu.Unlock()
 	if c.now.Load() == nil {
 		c.latest = now
-		c.now.Store(c.counting(period{state: Closed, generation: 1}, now))
+		c.now.Store(c.counting(period{state: Closed, generation: 1}, now).first())
 	}
 	return nil
 }

@@ -21,8 +21,8 @@ var ErrFull = errors.New("no place is free")
 //
 // The zero value lets 100 calls through and has no queue. One Gate may serve any number of pipelines and result types
 // through [Bulkhead], and any other code through Acquire. It is safe for concurrent use, needs no goroutine, and
-// allocates only for a call that waits. It must not be copied, and its fields not be changed, after first use; Resize
-// changes its size.
+// allocates only for a call that waits. It must not be copied, and its fields only be changed by Configure, after first
+// use.
 type Gate struct {
 	Name    string
 	Limit   int           // calls in flight at most; 0 means 100
@@ -33,9 +33,6 @@ type Gate struct {
 	mu       sync.Mutex // guards the fields below
 	inFlight int
 	waiting  list.List // of *place, first come first
-	resized  bool
-	limit    int // by Resize
-	queue    int // by Resize
 	refusal  *Rejection
 }
 
@@ -82,19 +79,20 @@ func (g *Gate) enter(ctx context.Context) error {
 	}
 	if g.waiting.Len() >= queue {
 		defer g.mu.Unlock()
-		if err := g.Validate(); err != nil {
+		if err := g.validate(); err != nil {
 			return err
 		}
 		return g.rejection()
 	}
 	p := new(place)
 	e := g.waiting.PushBack(p)
+	patience, refusal := g.MaxWait, g.rejection()
 	g.mu.Unlock()
-	return g.await(ctx, p, e)
+	return g.await(ctx, p, e, patience, refusal)
 }
 
-// await waits for p to be given.
-func (g *Gate) await(ctx context.Context, p *place, e *list.Element) (err error) {
+// await waits for p to be given, or to be refused once patience is at an end.
+func (g *Gate) await(ctx context.Context, p *place, e *list.Element, patience time.Duration, refusal *Rejection) (err error) {
 	settled := false
 	defer func() {
 		if !settled {
@@ -103,12 +101,9 @@ func (g *Gate) await(ctx context.Context, p *place, e *list.Element) (err error)
 	}()
 	c := clock.OrSystem(g.Clock)
 	within := ctx
-	if g.MaxWait > 0 {
-		g.mu.Lock()
-		refusal := g.rejection()
-		g.mu.Unlock()
+	if patience > 0 {
 		var cancel context.CancelFunc
-		within, cancel = clock.WithTimeout(ctx, c, g.MaxWait, refusal)
+		within, cancel = clock.WithTimeout(ctx, c, patience, refusal)
 		defer cancel()
 	}
 	err = p.free.Wait(within, c)
@@ -160,22 +155,20 @@ func (g *Gate) give() {
 	}
 }
 
-// Resize changes the size while the gate is in use. Calls in flight and in the queue stay, also where there are more
-// of them than now allowed. Limit is at least 1 and queue at least 0.
-func (g *Gate) Resize(limit, queue int) error {
-	p := problems{owner: "Gate"}
-	if limit < 1 {
-		p.add(".Limit is %d; want 1 or more", limit)
+// Configure changes Limit, Queue and MaxWait while the gate is in use: change edits a copy of them, which is taken over
+// if it is valid. Calls in flight and in the queue stay, also where there are more of them than now allowed, and who
+// waits waits as long as it was to. Where two configure at once the last has its way.
+func (g *Gate) Configure(change func(*Gate)) error {
+	err := reconfigure(&g.mu, change,
+		func() *Gate { return &Gate{Limit: g.Limit, Queue: g.Queue, MaxWait: g.MaxWait} },
+		func(n *Gate) error {
+			return fixed("Gate", map[string]bool{"Name": n.Name != "", "Clock": n.Clock != nil})
+		},
+		func(n *Gate) { g.Limit, g.Queue, g.MaxWait = n.Limit, n.Queue, n.MaxWait })
+	if err == nil {
+		g.give()
 	}
-	notNegative(&p, "Queue", queue)
-	if err := p.join(); err != nil {
-		return err
-	}
-	g.mu.Lock()
-	g.resized, g.limit, g.queue = true, limit, queue
-	g.mu.Unlock()
-	g.give()
-	return nil
+	return err
 }
 
 // Load is the number of calls in flight and of those waiting.
@@ -187,14 +180,10 @@ func (g *Gate) Load() (inFlight, waiting int) {
 
 // size is called with the lock held.
 func (g *Gate) size() (limit, queue int) {
-	switch {
-	case g.resized:
-		return g.limit, g.queue
-	case g.Limit == 0:
+	if g.Limit == 0 {
 		return defaultGateLimit, g.Queue
-	default:
-		return g.Limit, g.Queue
 	}
+	return g.Limit, g.Queue
 }
 
 // rejection is built once. It is called with the lock held.
@@ -207,6 +196,12 @@ func (g *Gate) rejection() *Rejection {
 
 // Validate names every field that is out of range.
 func (g *Gate) Validate() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.validate()
+}
+
+func (g *Gate) validate() error {
 	p := problems{owner: "Gate"}
 	notNegative(&p, "Limit", g.Limit)
 	notNegative(&p, "Queue", g.Queue)

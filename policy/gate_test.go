@@ -157,12 +157,15 @@ func TestGateResizesWithCallsInFlight(t *testing.T) {
 			slot.Release()
 		})
 	}
-	v.AfterFunc(time.Second, func() { require.NoError(t, g.Resize(3, 5)) })
-	v.AfterFunc(2*time.Second, func() { require.NoError(t, g.Resize(1, 5)) })
+	resize := func(limit, queue int) error {
+		return g.Configure(func(g *policy.Gate) { g.Limit, g.Queue = limit, queue })
+	}
+	v.AfterFunc(time.Second, func() { require.NoError(t, resize(3, 5)) })
+	v.AfterFunc(2*time.Second, func() { require.NoError(t, resize(1, 5)) })
 	v.Run()
 	require.Equal(t, []time.Duration{0, time.Second, time.Second, 11 * time.Second}, entered)
-	require.ErrorContains(t, g.Resize(0, -1), "Gate.Limit is 0")
-	require.ErrorContains(t, g.Resize(0, -1), "Gate.Queue is -1")
+	require.ErrorContains(t, resize(-1, -1), "Gate.Limit is -1")
+	require.ErrorContains(t, resize(-1, -1), "Gate.Queue is -1")
 }
 
 // A refusal says who refused, allocates nothing, and a free place costs nothing either.

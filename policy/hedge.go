@@ -107,5 +107,8 @@ func (h *Hedge[T]) Describe() Description {
 	if h.Quantile > 0 {
 		d.Settings = append(d.Settings, setting("quantile", h.Quantile, 0))
 	}
+	if h.Budget != nil {
+		d.Settings = append(d.Settings, setting("budget", h.Budget.ratio(), defaultBudgetRatio))
+	}
 	return d
 }

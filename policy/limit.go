@@ -18,8 +18,8 @@ import (
 //
 // The zero value works: a Gradient that begins at 20. One Limit may serve any number of pipelines and result types
 // through [Adaptive], and any other code through Acquire. It is safe for concurrent use, needs no goroutine, and
-// allocates nothing; a call takes its lock twice and reads the clock twice. It must not be copied, and its fields not
-// be changed, after first use.
+// allocates nothing; a call takes its lock twice and reads the clock twice. It must not be copied, and its fields
+// only be changed by Configure, after first use.
 //
 // It learns in rounds of about as many calls as may be in flight, all of which began after the round before, so that
 // each change is judged by what it did. Every thirty rounds, or when the limit has halved, it spends two rounds at
@@ -212,8 +212,32 @@ func (l *Limit) initial() int {
 	return min(l.most(), max(l.least(), initial))
 }
 
+// Configure changes Algorithm, Min and Max while the limit is in use: change edits a copy of them, which is taken over
+// if it is valid. What was learned stays, as far as Min and Max allow, and so do calls in flight. Where two configure at
+// once the last has its way.
+func (l *Limit) Configure(change func(*Limit)) error {
+	return reconfigure(&l.mu, change, l.settings,
+		func(n *Limit) error {
+			return fixed("Limit", map[string]bool{"Name": n.Name != "", "Clock": n.Clock != nil})
+		},
+		func(n *Limit) {
+			l.Algorithm, l.Initial, l.Min, l.Max = n.Algorithm, n.Initial, n.Min, n.Max
+			if l.limit > 0 {
+				l.limit = min(float64(l.most()), max(float64(l.least()), l.limit))
+				l.at = min(l.at, l.limit)
+			}
+		})
+}
+
+// settings is called with the lock held.
+func (l *Limit) settings() *Limit {
+	return &Limit{Algorithm: l.Algorithm, Initial: l.Initial, Min: l.Min, Max: l.Max}
+}
+
 // Validate names every field that is out of range.
 func (l *Limit) Validate() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	p := problems{owner: "Limit"}
 	notNegative(&p, "Initial", l.Initial)
 	notNegative(&p, "Min", l.Min)

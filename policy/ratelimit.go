@@ -52,11 +52,13 @@ func (l *RateLimit[T]) Validate() error {
 
 // Describe implements Describer.
 func (l *RateLimit[T]) Describe() Description {
-	b := l.Bucket
+	l.Bucket.mu.Lock()
+	b := l.Bucket.settings()
+	l.Bucket.mu.Unlock()
 	r := b.rules()
 	wait := Most(b.MaxWait)
 	return Description{
-		Kind: "rate limit", Name: l.name(), Clock: clock.OrSystem(b.Clock), Core: b,
+		Kind: "rate limit", Name: l.name(), Clock: clock.OrSystem(l.Bucket.Clock), Core: l.Bucket,
 		Settings: []Setting{
 			{"rate", fmt.Sprintf("%d per %v", r.rate, time.Duration(r.per)), b.Rate == 0 && b.Per == 0},
 			setting("burst", b.Burst, 1),

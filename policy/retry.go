@@ -238,7 +238,7 @@ func (r *Retry[T]) Describe() Description {
 	}
 	d.Settings = append(d.Settings, setting("max hint", r.MaxHint, defaultMaxHint))
 	if b := r.Budget; b != nil {
-		d.Settings = append(d.Settings, setting("budget", b.Ratio, defaultBudgetRatio))
+		d.Settings = append(d.Settings, setting("budget", b.ratio(), defaultBudgetRatio))
 	}
 	if r.Classify != nil {
 		d.Settings = append(d.Settings, Setting{"classify", "custom", false})

@@ -54,9 +54,11 @@ func (s *Shed[T]) Validate() error {
 
 // Describe implements Describer.
 func (s *Shed[T]) Describe() Description {
-	t := s.Throttle
+	s.Throttle.mu.Lock()
+	t := s.Throttle.settings()
+	s.Throttle.mu.Unlock()
 	d := Description{
-		Kind: "shed", Name: s.name(), Clock: clock.OrSystem(t.Clock), Core: t,
+		Kind: "shed", Name: s.name(), Clock: clock.OrSystem(s.Throttle.Clock), Core: s.Throttle,
 		Bounds: func(inner Bounds) Bounds { return inner },
 		Settings: []Setting{
 			setting("K", t.K, defaultK), setting("window", t.Window, defaultSheds),

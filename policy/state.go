@@ -72,6 +72,8 @@ func (c *Circuit) period() *period {
 
 // Validate names every field that is out of range.
 func (c *Circuit) Validate() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	p := problems{owner: "Circuit"}
 	switch t := c.Trip.(type) {
 	case nil:

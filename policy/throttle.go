@@ -19,7 +19,7 @@ var ErrThrottled = errors.New("throttled")
 //
 // The zero value works. One Throttle may serve any number of pipelines and result types through [Shed], and any other
 // code through Acquire and Done. It is safe for concurrent use, needs no goroutine, and allocates nothing. It must not
-// be copied, and its fields not be changed, after first use.
+// be copied, and its fields only be changed by Configure, after first use.
 //
 // It refuses with probability max(0, (requests − K·accepts)/(requests + 1)). Source: "Handling Overload", Site
 // Reliability Engineering, O'Reilly 2016, https://sre.google/sre-book/handling-overload/
@@ -85,6 +85,8 @@ func (t *Throttle) Done(o Outcome) {
 func (t *Throttle) DropRate() float64 { return t.dropRate(clock.OrSystem(t.Clock).Nanos()) }
 
 func (t *Throttle) dropRate(now int64) float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	k, most := t.K, t.MaxDrop
 	if k == 0 {
 		k = defaultK
@@ -92,8 +94,6 @@ func (t *Throttle) dropRate(now int64) float64 {
 	if most == 0 {
 		most = defaultMaxDrop
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.begin(now)
 	requests, accepts := t.seen.counts(now)
 	return min(most, max(0, (float64(requests)-k*float64(accepts))/float64(requests+1)))
@@ -110,8 +110,30 @@ func (t *Throttle) begin(now int64) {
 	}
 }
 
+// Configure changes K, Window and MaxDrop while the throttle is in use: change edits a copy of them, which is taken over
+// if it is valid. Another Window begins to count anew. Where two configure at once the last has its way.
+func (t *Throttle) Configure(change func(*Throttle)) error {
+	return reconfigure(&t.mu, change, t.settings,
+		func(n *Throttle) error {
+			return fixed("Throttle", map[string]bool{"Name": n.Name != "", "Clock": n.Clock != nil, "Rand": n.Rand != nil})
+		},
+		func(n *Throttle) {
+			if n.Window != t.Window {
+				t.seen = nil
+			}
+			t.K, t.Window, t.MaxDrop = n.K, n.Window, n.MaxDrop
+		})
+}
+
+// settings is called with the lock held.
+func (t *Throttle) settings() *Throttle {
+	return &Throttle{K: t.K, Window: t.Window, MaxDrop: t.MaxDrop}
+}
+
 // Validate names every field that is out of range.
 func (t *Throttle) Validate() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	p := problems{owner: "Throttle"}
 	if t.K != 0 && !(t.K >= 1 && t.K <= 1e6) { // NaN is neither
 		p.add(".K is %v; want 1 to 1000000, or 0 for %d", t.K, defaultK)

@@ -89,6 +89,10 @@ type door interface {
 
 type gateDoor struct{ *policy.Gate }
 
+func (d gateDoor) Resize(limit, queue int) error {
+	return d.Configure(func(g *policy.Gate) { g.Limit, g.Queue = limit, queue })
+}
+
 func (d gateDoor) Acquire(ctx context.Context) (func(), error) {
 	slot, err := d.Gate.Acquire(ctx)
 	return slot.Release, err

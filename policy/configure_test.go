@@ -1,0 +1,199 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/pipeline"
+	"github.com/holdfast-go/holdfast/policy"
+)
+
+// Another Trip counts anew, in the same state and generation; calls of before count towards it; what cannot be counted
+// anew stays.
+func TestCircuitConfigure(t *testing.T) {
+	c, v := onVirtual(&policy.Circuit{Trip: policy.Consecutive(3)})
+	early, earlier := begin(t, c), begin(t, c)
+	report(t, c, policy.TransientFailure)
+	report(t, c, policy.TransientFailure)
+	require.NoError(t, c.Configure(func(c *policy.Circuit) {
+		require.Equal(t, policy.Consecutive(3), c.Trip)
+		c.Trip, c.Cooldown, c.Successes = policy.Consecutive(2), policy.Constant(time.Hour), 2
+	}))
+	require.Equal(t, policy.Snapshot{State: policy.Closed, Generation: 1}, c.Snapshot())
+	report(t, c, policy.TransientFailure)
+	early.Done(policy.Success) // of before, and counts: the row begins anew
+	report(t, c, policy.TransientFailure)
+	require.Equal(t, policy.Closed, c.State())
+	earlier.Done(policy.TransientFailure)
+	require.Equal(t, policy.Open, c.State())
+
+	require.NoError(t, c.Configure(func(c *policy.Circuit) { c.Cooldown, c.Probes = policy.Constant(time.Second), 2 }))
+	v.Advance(time.Hour - 1)
+	_, err := c.Acquire()
+	require.ErrorIs(t, err, policy.ErrOpen, "an opening lasts as long as it was to")
+	v.Advance(1)
+	one, two := begin(t, c), begin(t, c)
+	require.NoError(t, c.Configure(func(c *policy.Circuit) { c.Successes = 1 }))
+	one.Done(policy.Success)
+	require.Equal(t, policy.Closed, c.State())
+	two.Done(policy.TransientFailure)
+	require.Zero(t, c.Snapshot().Failures, "stale")
+}
+
+// With Slow switched on and off, calls that were watched are let go, and those that were not are not waited for.
+func TestCircuitConfigureSlow(t *testing.T) {
+	c, v := onVirtual(&policy.Circuit{Trip: policy.Consecutive(2), Slow: time.Second})
+	watched := begin(t, c)
+	require.NoError(t, c.Configure(func(c *policy.Circuit) { c.Slow = 0 }))
+	v.Advance(time.Minute)
+	require.Equal(t, policy.Snapshot{State: policy.Closed, Generation: 1, InFlight: 1}, c.Snapshot())
+	watched.Done(policy.Success)
+	require.Zero(t, c.Snapshot().InFlight)
+
+	free := begin(t, c)
+	require.NoError(t, c.Configure(func(c *policy.Circuit) { c.Slow = time.Second }))
+	v.Advance(time.Minute)
+	require.Zero(t, c.Snapshot().Failures)
+	free.Done(policy.TransientFailure)
+	require.Equal(t, 1, c.Snapshot().Failures)
+}
+
+func TestBudgetConfigure(t *testing.T) {
+	b := &policy.Budget{Ratio: 1, Cap: 5, Clock: clock.NewVirtual()}
+	for range 5 {
+		b.Deposit()
+	}
+	require.NoError(t, b.Configure(func(b *policy.Budget) { b.Ratio, b.Cap = 0.5, 2 }))
+	require.InDelta(t, 2, b.Credit(), 0)
+	require.True(t, b.Withdraw())
+	b.Deposit()
+	require.InDelta(t, 1.5, b.Credit(), 0)
+}
+
+// What is taken in advance stays so many turns, and no more is admitted than the two rates allow.
+func TestBucketConfigure(t *testing.T) {
+	v := clock.NewVirtual()
+	b := &policy.Bucket{Rate: 1, Per: time.Second, Burst: 10, Clock: v}
+	for range 10 {
+		require.True(t, b.Allow())
+	}
+	require.False(t, b.Allow())
+	require.NoError(t, b.Configure(func(b *policy.Bucket) { b.Rate = 100 }))
+	require.False(t, b.Allow(), "nothing was saved up meanwhile")
+	v.Advance(10 * time.Millisecond)
+	require.True(t, b.Allow())
+	require.False(t, b.Allow())
+	require.NoError(t, b.Configure(func(b *policy.Bucket) { b.Rate, b.Burst = 1, 3 }))
+	v.Advance(2 * time.Second)
+	require.False(t, b.Allow(), "ten turns are owed, and three may be")
+	v.Advance(8 * time.Second)
+	for range 3 {
+		require.True(t, b.Allow())
+	}
+	require.False(t, b.Allow())
+}
+
+func TestThrottleConfigure(t *testing.T) {
+	throttle := &policy.Throttle{Clock: clock.NewVirtual()}
+	for range 98 {
+		throttle.Done(policy.TransientFailure)
+	}
+	require.InDelta(t, 0.9, throttle.DropRate(), 1e-9)
+	require.NoError(t, throttle.Configure(func(th *policy.Throttle) { th.MaxDrop = 0.5 }))
+	require.InDelta(t, 0.5, throttle.DropRate(), 1e-9)
+	require.NoError(t, throttle.Configure(func(th *policy.Throttle) { th.Window = time.Second }))
+	require.Zero(t, throttle.DropRate(), "counted anew")
+}
+
+func TestLimitConfigure(t *testing.T) {
+	l := &policy.Limit{Initial: 40, Clock: clock.NewVirtual()}
+	a, err := l.Acquire(0)
+	require.NoError(t, err)
+	require.NoError(t, l.Configure(func(l *policy.Limit) { l.Initial, l.Max, l.Algorithm = 0, 10, policy.AIMD{Backoff: 0.5} }))
+	inFlight, limit := l.Load()
+	require.Equal(t, []int{1, 10}, []int{inFlight, limit})
+	a.Done(policy.TransientFailure)
+	inFlight, limit = l.Load()
+	require.Equal(t, []int{0, 5}, []int{inFlight, limit})
+}
+
+// What is wrong changes nothing, and is told by name.
+func TestConfigureRefusesNonsense(t *testing.T) {
+	v := clock.NewVirtual()
+	for want, err := range map[string]error{
+		"Configure was given a nil func":  new(policy.Circuit).Configure(nil),
+		"Circuit.Probes is -1":            new(policy.Circuit).Configure(func(c *policy.Circuit) { c.Probes = -1 }),
+		"Circuit.Name cannot be changed":  new(policy.Circuit).Configure(func(c *policy.Circuit) { c.Name = "other" }),
+		"Circuit.Clock cannot be changed": new(policy.Circuit).Configure(func(c *policy.Circuit) { c.Clock = v }),
+		"Budget.Cap is 0.5":               new(policy.Budget).Configure(func(b *policy.Budget) { b.Cap = 0.5 }),
+		"Bucket.Rate is -1":               new(policy.Bucket).Configure(func(b *policy.Bucket) { b.Rate = -1 }),
+		"Gate.Clock cannot be changed":    new(policy.Gate).Configure(func(g *policy.Gate) { g.Clock = v }),
+		"Throttle.K is 0.5":               new(policy.Throttle).Configure(func(th *policy.Throttle) { th.K = 0.5 }),
+		"Throttle.Rand cannot be changed": new(policy.Throttle).Configure(func(th *policy.Throttle) { th.Rand = func() float64 { return 0 } }),
+		"Limit.Min is -1":                 new(policy.Limit).Configure(func(l *policy.Limit) { l.Min = -1 }),
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	c := &policy.Circuit{Trip: policy.Consecutive(1)}
+	require.Error(t, c.Configure(func(c *policy.Circuit) { c.Trip, c.Probes = policy.Consecutive(9), -1 }))
+	report(t, c, policy.TransientFailure)
+	require.Equal(t, policy.Open, c.State(), "the Trip is as it was")
+}
+
+// Every core is configured, described and used at the same time, and loses no place.
+func TestConfigureUnderStress(t *testing.T) {
+	circuit, budget, gate := &policy.Circuit{}, &policy.Budget{}, &policy.Gate{}
+	bucket, throttle, limit := &policy.Bucket{Rate: 1_000_000, Burst: 1000}, &policy.Throttle{}, &policy.Limit{}
+	p := pipeline.Wrap(
+		&policy.Shed[int]{Throttle: throttle}, &policy.RateLimit[int]{Bucket: bucket}, &policy.Bulkhead[int]{Gate: gate},
+		&policy.Adaptive[int]{Limit: limit}, &policy.Retry[int]{Backoff: policy.Constant(0), Budget: budget}, &policy.Breaker[int]{Circuit: circuit},
+	)
+	var users, all sync.WaitGroup
+	done := make(chan struct{})
+	for user := range 4 {
+		users.Go(func() {
+			for call := range 500 {
+				_, _ = p.Do(t.Context(), func(context.Context) (int, error) {
+					if (call+user)%3 == 0 {
+						return 0, errors.New("failed")
+					}
+					return 1, nil
+				})
+			}
+		})
+	}
+	all.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			odd := n%2 == 1
+			slow := map[bool]time.Duration{true: time.Hour}[odd]
+			require.NoError(t, circuit.Configure(func(c *policy.Circuit) { c.Trip, c.Slow = policy.Consecutive(3+n%7), slow }))
+			require.NoError(t, budget.Configure(func(b *policy.Budget) { b.Cap = float64(1 + n%3) }))
+			require.NoError(t, gate.Configure(func(g *policy.Gate) { g.Limit, g.Queue = 1+n%5, n%3 }))
+			require.NoError(t, bucket.Configure(func(b *policy.Bucket) { b.Burst = 1000 + n%7 }))
+			require.NoError(t, throttle.Configure(func(th *policy.Throttle) { th.K = float64(2 + n%3) }))
+			require.NoError(t, limit.Configure(func(l *policy.Limit) { l.Max = 20 + n%9 }))
+			_ = p.String()
+		}
+	})
+	users.Wait()
+	close(done)
+	all.Wait()
+	inFlight, waiting := gate.Load()
+	require.Zero(t, inFlight+waiting)
+	inFlight, _ = limit.Load()
+	require.Zero(t, inFlight)
+	if circuit.State() == policy.Closed {
+		require.Zero(t, circuit.Snapshot().InFlight)
+	}
+}
