@@ -96,6 +96,9 @@ func (b *Breaker[T]) Describe() Description {
 	if c.Slow > 0 {
 		d.Settings = append(d.Settings, setting("slow", c.Slow, 0))
 	}
+	if c.RampUp > 0 {
+		d.Settings = append(d.Settings, setting("ramp-up", c.RampUp, 0))
+	}
 	if b.Classify != nil {
 		d.Settings = append(d.Settings, Setting{"classify", "custom", false})
 	}

@@ -38,8 +38,8 @@ func (c *Circuit) force(state State) {
 	})
 }
 
-// Configure changes Trip, Cooldown, Probes, Successes, ProbeLease and Slow while the circuit is in use: change edits a copy
-// of them, which is taken over if it is valid. The state stays, an opening lasts as long as it was to, and calls in flight
+// Configure changes Trip, Cooldown, Probes, Successes, ProbeLease, Slow and RampUp while the circuit is in use: change
+// edits a copy of them, which is taken over if it is valid. The state stays, an opening lasts as long as it was to, and calls in flight
 // count. Another Trip or Slow begins to count anew. Where two configure at once the last has its way.
 func (c *Circuit) Configure(change func(*Circuit)) error {
 	if err := c.begin(); err != nil {
@@ -54,7 +54,7 @@ func (c *Circuit) Configure(change func(*Circuit)) error {
 		func(n *Circuit) {
 			anew := n.trip() != c.trip() || n.Slow != c.Slow
 			c.Trip, c.Cooldown, c.Probes, c.Successes = n.Trip, n.Cooldown, n.Probes, n.Successes
-			c.ProbeLease, c.Slow = n.ProbeLease, n.Slow
+			c.ProbeLease, c.Slow, c.RampUp = n.ProbeLease, n.Slow, n.RampUp
 			if p := c.now.Load(); anew && (p.state == Closed || p.state == Bypassed) {
 				c.now.Store(c.counting(*p, c.latest))
 				if p.row != nil {
@@ -66,7 +66,10 @@ func (c *Circuit) Configure(change func(*Circuit)) error {
 
 // settings is called with the lock held.
 func (c *Circuit) settings() *Circuit {
-	return &Circuit{Trip: c.Trip, Cooldown: c.Cooldown, Probes: c.Probes, Successes: c.Successes, ProbeLease: c.ProbeLease, Slow: c.Slow}
+	return &Circuit{
+		Trip: c.Trip, Cooldown: c.Cooldown, Probes: c.Probes, Successes: c.Successes,
+		ProbeLease: c.ProbeLease, Slow: c.Slow, RampUp: c.RampUp,
+	}
 }
 
 // enter begins a new generation.
@@ -76,6 +79,10 @@ func (c *Circuit) enter(state State, now int64, cause error) *period {
 	switch state {
 	case Closed, Bypassed:
 		c.cooldown = Step{}
+		if won := from.state == HalfOpen && c.worked >= c.successes(); won && c.RampUp > 0 {
+			p.ramp, p.until, p.rejection = int64(c.RampUp), clock.After(now, c.RampUp), c.rejection(errRamping)
+			p.rejection.Until = clock.Time(c.clock(), p.until)
+		}
 		p = c.counting(*p, now).first()
 	case Open:
 		p.until = math.MaxInt64 // until coolDown has asked Cooldown, which it does without the lock
@@ -96,7 +103,7 @@ func (c *Circuit) enter(state State, now int64, cause error) *period {
 
 // counting is p with a fresh tally.
 func (c *Circuit) counting(p period, now int64) *period {
-	p.tally, p.timed, p.free = c.trip().newTally(now), timed(c.trip()), c.Slow <= 0
+	p.tally, p.timed, p.free = c.trip().newTally(now), timed(c.trip()), c.Slow <= 0 && p.ramp == 0
 	p.row, _ = p.tally.(*row)
 	return &p
 }

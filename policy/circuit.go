@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -38,12 +39,17 @@ type Circuit struct {
 	// set every call takes the circuit's lock twice.
 	Slow time.Duration
 
+	// RampUp is for how long, after probes have closed the circuit, only a share of the calls is admitted, which grows
+	// from a tenth to all of them, drawn by Rand: a dependency that has just come back is not hit by everything at
+	// once. The others are refused, with ErrOpen. 0 means that all are admitted at once.
+	RampUp time.Duration
+
 	// OnChange hears of every change of state, in order, one at a time, on the goroutine of whoever caused one of
 	// them. It may call any method of the circuit. While it runs it holds up nobody else.
 	OnChange func(Change)
 
 	Clock clock.Clock    // nil means clock.System
-	Rand  func() float64 // for Cooldown; in [0, 1), safe for concurrent use; nil means math/rand/v2
+	Rand  func() float64 // for Cooldown and RampUp; in [0, 1), safe for concurrent use; nil means math/rand/v2
 
 	now atomicPointer[period] // nil before first use; replaced with the lock held
 
@@ -61,7 +67,8 @@ type Circuit struct {
 type period struct {
 	state      State
 	generation uint64
-	until      int64      // Open: when the cooldown ends
+	until      int64      // Open: when the cooldown ends; Closed: when the ramp-up does
+	ramp       int64      // Closed: how long that takes; 0 for no ramp-up
 	rejection  *Rejection // what refused calls get
 	tally      tally      // Closed and Bypassed
 	row        *row       // the tally, if it is one
@@ -139,8 +146,35 @@ func (c *Circuit) admit() (ticket, error) {
 		return ticket{period: p}, nil
 	case p.state == Isolated, p.state == Open && c.nanos() < p.until:
 		return ticket{}, p.rejection
+	case p.ramp > 0:
+		if !c.climb(p) {
+			return ticket{}, p.rejection
+		}
 	}
 	return c.admitLocked()
+}
+
+// least is the share of calls that is admitted when a ramp-up begins.
+const leastShare = 0.1
+
+// climb reports whether a call is among those that are admitted by now in a ramp-up. It ends one that is over.
+func (c *Circuit) climb(p *period) bool {
+	left := clock.Since(c.nanos(), p.until)
+	if left <= 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.now.Load() == p {
+			up := *p
+			up.ramp, up.until, up.rejection, up.free = 0, 0, nil, c.Slow <= 0
+			c.now.Store(&up)
+		}
+		return true
+	}
+	draw := c.Rand
+	if draw == nil {
+		draw = rand.Float64
+	}
+	return draw() < 1-(1-leastShare)*(float64(left)/float64(p.ramp))
 }
 
 func (c *Circuit) admitLocked() (t ticket, err error) {

@@ -18,6 +18,9 @@ var (
 	ErrPanicked = errors.New("call panicked")       // a Change's Cause, an Event's Err: it panicked or ended its goroutine
 )
 
+// errRamping is the Reason of a refusal by a circuit that has closed and is ramping up.
+var errRamping = fmt.Errorf("%w: only a share of the calls is admitted", ErrOpen)
+
 // A Rejection is the error of a call that a policy refused: the dependency was not asked. Most are built once and
 // shared by many calls, so treat one as read-only.
 type Rejection struct {

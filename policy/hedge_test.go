@@ -243,3 +243,30 @@ func TestHedgeRefusesNonsense(t *testing.T) {
 		require.ErrorContains(t, err, field)
 	}
 }
+
+// Latencies of long ago are forgotten, and what lasts longer than any is counted as the longest.
+func TestHedgeDelayForgets(t *testing.T) {
+	v := clock.NewVirtual()
+	h := &policy.Hedge[int]{Delay: time.Hour, Quantile: 0.5, Clock: v}
+	var latency time.Duration
+	calls := 0
+	next := policy.Through(func(ctx context.Context) (int, error) { calls++; return 0, v.Sleep(ctx, latency) }, policy.Policy[int](h))
+	run := func(d time.Duration, times int) {
+		latency = d
+		for range times {
+			_, err := next.Do(t.Context())
+			require.NoError(t, err)
+		}
+	}
+	run(0, 10)
+	run(1000*time.Hour, 9)
+	before := calls
+	run(time.Millisecond, 1)
+	require.Equal(t, before+1, calls, "the delay is the given one until 20 calls were seen")
+	run(100*time.Millisecond, 2000)
+	run(time.Millisecond, 2000)
+	before = calls
+	run(50*time.Millisecond, 1)
+	require.Equal(t, before+2, calls, "half of the recent calls took a millisecond")
+	v.Run()
+}

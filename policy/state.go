@@ -32,7 +32,7 @@ type Snapshot struct {
 	Calls      int       `json:"calls"`          // what Trip goes by now: calls that count; failures in a row for Consecutive
 	Failures   int       `json:"failures"`       // of these
 	InFlight   int       `json:"in_flight"`      // calls whose time is watched: probes, and all of them if Slow is set
-	Until      time.Time `json:"until,omitzero"` // when the cooldown ends, if the state is Open
+	Until      time.Time `json:"until,omitzero"` // when the cooldown ends, if Open, or the ramp-up, if Closed
 }
 
 // State is the state now.
@@ -88,6 +88,7 @@ func (c *Circuit) Validate() error {
 	notNegative(&p, "Probes", c.Probes)
 	notNegative(&p, "Successes", c.Successes)
 	notNegative(&p, "ProbeLease", c.ProbeLease)
+	notNegative(&p, "RampUp", c.RampUp)
 	notNegative(&p, "Slow", c.Slow)
 	p.clock(c.Clock)
 	return p.join()
