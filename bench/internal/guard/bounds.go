@@ -32,6 +32,11 @@ var Pins = map[string]uint64{
 	load.CaptureRetry:            1, // the func itself: policies are called through an interface, so it escapes
 	load.CaptureBreaker:          1,
 	load.CaptureThree:            1,
+	load.Budgeted:                0,
+	load.Bulkhead:                0,
+	load.RateLimit:               0,
+	load.Adaptive:                0,
+	load.Shed:                    0,
 	load.TimeoutDone:             7, // package context's, timer included, and ours
 }
 

@@ -47,6 +47,8 @@ const (
 	Longest   = 20 * time.Millisecond
 	Window    = 10 * time.Second
 	Cooldown  = time.Hour
+	Rate      = 100_000_000 // calls a second
+	Burst     = 1_000_000   // calls at once
 )
 
 // ErrDown is what a failing dependency returns.

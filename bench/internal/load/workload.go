@@ -29,6 +29,14 @@ const (
 	BlockBreaker   = "breaker, 256-byte result"
 	BlockThree     = "the three, 256-byte result"
 	Shared         = "one circuit, two result types"
+	Budgeted       = "retry with a budget"
+	Bulkhead       = "bulkhead"
+	RateLimit      = "rate limit"
+	Adaptive       = "adaptive limit"
+	Shed           = "throttle"
+	Hedge          = "hedge"
+	Stale          = "stale value"
+	Dedupe         = "dedupe"
 )
 
 // Layers is the workload of n policies that do nothing.
@@ -79,6 +87,14 @@ func All() []Workload {
 		Workload{Name: BlockBreaker, Means: "a result that takes time to copy", Opens: true},
 		Workload{Name: BlockThree, Means: "a result that takes time to copy", Retries: true, Opens: true, Answers: true},
 		Workload{Name: Shared, Means: "two calls, an int's and a block's, by one breaker", Calls: 2, Opens: true},
+		Workload{Name: Budgeted, Means: "up to 4 attempts, the further ones a tenth of the calls at most; the first succeeds"},
+		Workload{Name: Bulkhead, Means: "100 calls at once, nobody waits"},
+		Workload{Name: RateLimit, Means: "more calls a second than are made"},
+		Workload{Name: Adaptive, Means: "as many calls at once as latencies allow"},
+		Workload{Name: Shed, Means: "refuses calls as the dependency does"},
+		Workload{Name: Hedge, Means: "another call after a second; the first answers before"},
+		Workload{Name: Stale, Means: "keeps the answer for when there is none"},
+		Workload{Name: Dedupe, Means: "nobody else asks for the same meanwhile"},
 	)
 	for i := range all {
 		w := &all[i]

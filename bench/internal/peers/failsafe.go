@@ -3,10 +3,14 @@ package peers
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/bulkhead"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/failsafe-go/failsafe-go/fallback"
+	"github.com/failsafe-go/failsafe-go/hedgepolicy"
+	"github.com/failsafe-go/failsafe-go/ratelimiter"
 	"github.com/failsafe-go/failsafe-go/retrypolicy"
 	"github.com/failsafe-go/failsafe-go/timeout"
 
@@ -42,6 +46,12 @@ func Failsafe() load.Peer {
 			return fsBlock(w, fallback.NewWithResult(guestBlock()), fsRetry[load.Block](), fsBreaker[load.Block]())
 		},
 		load.Shared: fsShared,
+
+		load.Bulkhead: func(w load.Work) load.Op { return fsNumber(w, bulkhead.New[int](100)) },
+		load.RateLimit: func(w load.Work) load.Op {
+			return fsNumber(w, ratelimiter.NewBursty[int](load.Rate, time.Second))
+		},
+		load.Hedge: func(w load.Work) load.Op { return fsNumber(w, hedgepolicy.NewWithDelay[int](w.Limit)) },
 	}}
 }
 

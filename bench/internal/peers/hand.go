@@ -51,6 +51,18 @@ func Hand() load.Peer {
 				return load.Guest, nil
 			}
 		},
+		load.Bulkhead: func(w load.Work) load.Op {
+			places := make(chan struct{}, 100)
+			return func(ctx context.Context) (int, error) {
+				select {
+				case places <- struct{}{}:
+				default:
+					return 0, errors.New("full")
+				}
+				defer func() { <-places }()
+				return w.Call(ctx)
+			}
+		},
 		load.Timeout: hwTimeout, load.TimeoutDone: hwTimeout,
 		load.Three:        func(w load.Work) load.Op { return hwThree(w.Call) },
 		load.ThreeRequest: func(w load.Work) load.Op { return hwThree(w.Call) },

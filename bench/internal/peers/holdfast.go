@@ -37,6 +37,21 @@ func Holdfast() load.Peer {
 			return hfBlock(w, hfGuest(guestBlock()), hfRetry[load.Block](), hfBreaker[load.Block](nil))
 		},
 		load.Shared: hfShared,
+
+		load.Budgeted: func(w load.Work) load.Op { return hfNumber(w, hfBudgeted()) },
+		load.Bulkhead: func(w load.Work) load.Op { return hfNumber(w, &policy.Bulkhead[int]{Gate: new(policy.Gate)}) },
+		load.RateLimit: func(w load.Work) load.Op {
+			return hfNumber(w, &policy.RateLimit[int]{Bucket: &policy.Bucket{Rate: load.Rate, Burst: load.Burst}})
+		},
+		load.Adaptive: func(w load.Work) load.Op {
+			return hfNumber(w, &policy.Adaptive[int]{Limit: &policy.Limit{Initial: 100}})
+		},
+		load.Shed:  func(w load.Work) load.Op { return hfNumber(w, &policy.Shed[int]{Throttle: new(policy.Throttle)}) },
+		load.Hedge: func(w load.Work) load.Op { return hfNumber(w, &policy.Hedge[int]{Delay: w.Limit}) },
+		load.Stale: func(w load.Work) load.Op { return hfNumber(w, &policy.Stale[int]{MaxAge: time.Minute}) },
+		load.Dedupe: func(w load.Work) load.Op {
+			return hfNumber(w, &policy.Dedupe[int]{Key: func(context.Context) string { return "key" }})
+		},
 	}}
 	for n := range load.MostLayers + 1 {
 		l.ops[load.Layers(n)] = func(w load.Work) load.Op {
@@ -83,6 +98,13 @@ func hfRetry[T any]() policy.Policy[T] {
 	return &policy.Retry[T]{
 		Attempts: load.Attempts,
 		Backoff:  policy.FullJitter(policy.Exponential(load.Base, load.Longest)),
+	}
+}
+
+func hfBudgeted() policy.Policy[int] {
+	return &policy.Retry[int]{
+		Attempts: load.Attempts, Budget: new(policy.Budget),
+		Backoff: policy.FullJitter(policy.Exponential(load.Base, load.Longest)),
 	}
 }
 
