@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -31,7 +32,8 @@ var errStopped = errors.New("clock: the process was stopped")
 
 // Go starts a process, which first runs when the clock is driven, at the time of now. f may sleep on the clock and
 // wait for a Latch, by which it gives way to others. What it panics with, the driver panics with; where it ends its
-// goroutine, as t.FailNow does, it ends the driver's.
+// goroutine, as t.FailNow does, it ends the driver's. In both cases the other processes are stopped: what they wait for
+// panics, so that their deferred funcs run.
 func (v *Virtual) Go(f func()) {
 	p := &process{clock: v}
 	var pc [1]uintptr
@@ -105,6 +107,22 @@ func (p *process) resume() {
 	})
 }
 
+// takeLive is every process that has yet to end, in the order of their start. Nobody will resume them.
+func (v *Virtual) takeLive() []*process {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	ps := slices.SortedFunc(maps.Keys(v.live), func(a, b *process) int { return cmp.Compare(a.id, b.id) })
+	clear(v.live)
+	return ps
+}
+
+// stop unwinds processes, the last one first.
+func (v *Virtual) stop(ps []*process) {
+	for _, p := range ps {
+		defer p.enter(p.stop) // deferred, so that one that panics does not keep the others
+	}
+}
+
 // enter calls f, by which p runs.
 func (p *process) enter(f func()) {
 	v := p.clock
@@ -159,25 +177,19 @@ func (p *process) wake() {
 
 // deadlock panics if processes are parked that nothing will wake, after stopping them.
 func (v *Virtual) deadlock(method string) {
-	v.mu.Lock()
-	var stuck []*process
-	for p := range v.live {
-		stuck = append(stuck, p)
-	}
-	clear(v.live)
-	v.mu.Unlock()
+	stuck := v.takeLive()
 	if len(stuck) == 0 {
 		return
 	}
-	slices.SortFunc(stuck, func(a, b *process) int { return cmp.Compare(a.id, b.id) })
 	var report strings.Builder
 	fmt.Fprintf(&report, "clock: deadlock in Virtual.%s: nothing is due, and %d processes wait", method, len(stuck))
 	for i, p := range stuck {
-		if i < 10 {
-			frame, _ := runtime.CallersFrames([]uintptr{p.from}).Next()
-			fmt.Fprintf(&report, "\n  process %d, started at %s:%d, %s", p.id, frame.File, frame.Line, p.what)
+		if i == 10 {
+			break
 		}
-		p.enter(p.stop)
+		frame, _ := runtime.CallersFrames([]uintptr{p.from}).Next()
+		fmt.Fprintf(&report, "\n  process %d, started at %s:%d, %s", p.id, frame.File, frame.Line, p.what)
 	}
+	v.stop(stuck)
 	panic(errors.New(report.String()))
 }

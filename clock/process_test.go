@@ -2,6 +2,7 @@ package clock_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"time"
 
@@ -25,4 +26,43 @@ func TestProcessHearsOfAnEndBetweenDrives(t *testing.T) {
 	cancel()
 	v.Run()
 	require.Equal(t, time.Minute, woke)
+}
+
+// Scenario 52: a panic, or the end of its goroutine, in one process or in a timer's func ends the drive, and leaves
+// none of the other processes behind.
+func TestDriveThatEndsEarlyStopsTheProcesses(t *testing.T) {
+	for name, end := range map[string]func(*clock.Virtual){
+		"panic":   func(v *clock.Virtual) { v.Go(func() { panic("boom") }) },
+		"timer":   func(v *clock.Virtual) { v.AfterFunc(0, func() { panic("boom") }) },
+		"goexit":  func(v *clock.Virtual) { v.Go(runtime.Goexit) },
+		"cleanup": func(v *clock.Virtual) { v.Go(func() { panic("first") }) },
+	} {
+		v := clock.NewVirtual()
+		var ended []int
+		for i := range 3 {
+			v.Go(func() {
+				defer func() {
+					ended = append(ended, i)
+					if name == "cleanup" && i == 1 {
+						panic("boom")
+					}
+				}()
+				_ = v.Sleep(t.Context(), time.Hour)
+			})
+		}
+		v.Advance(time.Second)
+		end(v)
+		over := make(chan any)
+		go func() {
+			defer func() { over <- recover() }()
+			v.Run()
+		}()
+		if got := <-over; name == "goexit" {
+			require.Nil(t, got, name)
+		} else {
+			require.Equal(t, "boom", got, name)
+		}
+		require.Equal(t, []int{2, 1, 0}, ended, name)
+		v.Run() // and the clock goes on
+	}
 }

@@ -122,18 +122,28 @@ func (v *Virtual) drive(method string, until int64, done func() bool) bool {
 			"that waits on a Virtual clock must be a process, started by its Go; or use testing/synctest with clock.System")
 	}
 	v.driving = true
+	arrived := false // stays so if something panics, or ends the goroutine
 	defer v.halt()
-	if v.run(func() {}, done) { // a context may have ended while nobody drove
-		return true
-	}
-	for len(v.due) > 0 && v.due[0].when <= until {
+	defer func() {
+		if !arrived {
+			v.abandon()
+		}
+	}()
+	is := v.run(func() {}, done) // a context may have ended while nobody drove
+	for !is && len(v.due) > 0 && v.due[0].when <= until {
 		e := heap.Pop(&v.due).(*event)
 		v.now = max(v.now, e.when)
-		if v.run(e.happen, done) {
-			return true
-		}
+		is = v.run(e.happen, done)
 	}
-	return false
+	arrived = true
+	return is
+}
+
+// abandon stops the processes, with the lock given up.
+func (v *Virtual) abandon() {
+	v.mu.Unlock()
+	defer v.mu.Lock()
+	v.stop(v.takeLive())
 }
 
 // halt ends a drive, and tells of what ended after the last event: a goroutine in ended left it to the driver.

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"context"
+	"reflect"
+	"sync"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -13,9 +15,10 @@ import (
 //
 // The next leg starts Delay after the one before, or at once when a leg ends in a TransientFailure, up to Max legs. The
 // first Success wins, and so does any result that says that calling again is no use. The contexts of the other legs are
-// cancelled, that of the winner is left alone, so that what it returned stays usable. If all legs fail their errors are
-// joined. A leg that panics panics on the caller, as a *Panic; one that does so after the call has returned ends the
-// program, as with any goroutine.
+// cancelled. That of the winner is left alone, so that what it returned, such as a body yet to be read, stays usable: it
+// ends with the caller's. Where T is plain data, without interfaces, funcs or channels, it ends with the call. If all
+// legs fail their errors are joined. A leg that panics panics on the caller, as a *Panic; one that does so after the
+// call has returned ends the program, as with any goroutine.
 //
 // It is safe for concurrent use. Every leg runs on a goroutine of its own.
 type Hedge[T any] struct {
@@ -36,6 +39,8 @@ type Hedge[T any] struct {
 	Clock    clock.Clock   // nil means clock.System
 
 	latencies quantiles
+	once      sync.Once // sets the field below
+	data      bool      // T is plain data
 }
 
 const defaultLegs = 2
@@ -59,6 +64,35 @@ func (h *Hedge[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 		}
 	}
 	return r.run()
+}
+
+// plain reports whether nothing in a T can need a context any more.
+func (h *Hedge[T]) plain() bool {
+	h.once.Do(func() { h.data = plain(reflect.TypeFor[T](), map[reflect.Type]bool{}) })
+	return h.data
+}
+
+// plain reports whether values of type t are data and nothing else. Types in seen are being looked at already.
+func plain(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] {
+		return true
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Interface, reflect.Func, reflect.Chan, reflect.UnsafePointer:
+		return false
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return plain(t.Elem(), seen)
+	case reflect.Map:
+		return plain(t.Key(), seen) && plain(t.Elem(), seen)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !plain(t.Field(i).Type, seen) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (h *Hedge[T]) legs() int {

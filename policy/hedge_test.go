@@ -3,8 +3,10 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,18 +127,121 @@ func hedgeCalls(t *rapid.T) {
 func TestHedgeLeavesTheWinnersContextAlone(t *testing.T) {
 	v := clock.NewVirtual()
 	var contexts []context.Context
-	h := &policy.Hedge[int]{Delay: time.Second, Clock: v}
-	got, err := policy.Through(func(ctx context.Context) (int, error) {
+	h := &policy.Hedge[context.Context]{Delay: time.Second, Clock: v}
+	got, err := policy.Through(func(ctx context.Context) (context.Context, error) {
 		contexts = append(contexts, ctx)
-		me := len(contexts)
-		_ = v.Sleep(ctx, time.Duration(4-me)*time.Second)
-		return me, nil
-	}, policy.Policy[int](h)).Do(t.Context())
+		_ = v.Sleep(ctx, time.Duration(4-len(contexts))*time.Second)
+		return ctx, nil
+	}, policy.Policy[context.Context](h)).Do(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, 1, got, "both end after three seconds, and the first had a head start")
+	require.True(t, got == contexts[0], "both end after three seconds, and the first had a head start")
 	require.NoError(t, contexts[0].Err())
 	require.Error(t, contexts[1].Err())
 	v.Run()
+}
+
+// A parent counts who is to be told of its end.
+type parent struct {
+	context.Context
+	done    chan struct{}
+	waiting atomic.Int64
+}
+
+func (p *parent) Done() <-chan struct{} { return p.done }
+
+func (p *parent) AfterFunc(func()) func() bool {
+	p.waiting.Add(1)
+	return func() bool { p.waiting.Add(-1); return true }
+}
+
+// Plain data needs no context, so that nothing of a call stays with a caller's context that lives on.
+func TestHedgeOfDataLeavesNothingWithTheCallersContext(t *testing.T) {
+	type data struct {
+		names map[string][]*data
+		at    [2]time.Duration
+	}
+	require.Zero(t, stayWith[data](t))
+	require.Zero(t, stayWith[*data](t))
+	require.Zero(t, stayWith[struct{}](t))
+	require.EqualValues(t, 1, stayWith[any](t))
+	require.EqualValues(t, 1, stayWith[*http.Response](t))
+	require.EqualValues(t, 1, stayWith[map[string]chan int](t))
+	require.EqualValues(t, 1, stayWith[map[[1]any]int](t))
+	require.EqualValues(t, 1, stayWith[[]struct{ f func() }](t))
+}
+
+func stayWith[T any](t *testing.T) int64 {
+	v := clock.NewVirtual()
+	ctx := &parent{Context: t.Context(), done: make(chan struct{})}
+	h := &policy.Hedge[T]{Delay: time.Second, Clock: v}
+	_, err := policy.Through(func(ctx context.Context) (z T, err error) {
+		return z, v.Sleep(ctx, 2*time.Second)
+	}, policy.Policy[T](h)).Do(ctx)
+	require.NoError(t, err)
+	v.Run()
+	return ctx.waiting.Load()
+}
+
+// A leg that is due when another wins is not called.
+func TestHedgeCallsNoLegAfterItsEnd(t *testing.T) {
+	twice := 0
+	for seed := range uint64(50) {
+		v := clock.NewVirtual()
+		v.Shuffle(seed)
+		calls, over := 0, false
+		h := &policy.Hedge[int]{Delay: time.Second, Clock: v}
+		_, err := policy.Through(func(ctx context.Context) (int, error) {
+			require.False(t, over, "called after the end")
+			calls++
+			return 0, v.Sleep(ctx, time.Second)
+		}, policy.Policy[int](h)).Do(t.Context())
+		over = true
+		require.NoError(t, err)
+		v.Run()
+		twice += calls - 1
+	}
+	require.NotZero(t, twice)
+	require.NotEqual(t, 50, twice)
+}
+
+// Scenario 43: where a hook panics, every value is still discarded, once.
+func TestHedgeDiscardsWhereHooksPanic(t *testing.T) {
+	down := errors.New("down")
+	var discarded []int
+	panics := func(h *policy.Hedge[int], errs ...error) {
+		v := clock.NewVirtual()
+		h.Delay, h.Max, h.Clock = time.Second, len(errs), v
+		discarded = nil
+		note := h.Discard
+		h.Discard = func(i int) {
+			discarded = append(discarded, i)
+			if note != nil {
+				note(i)
+			}
+		}
+		calls := 0
+		require.PanicsWithValue(t, "hook", func() {
+			_, _ = policy.Through(func(ctx context.Context) (int, error) {
+				calls++
+				me := calls
+				_ = v.Sleep(context.WithoutCancel(ctx), 5*time.Second)
+				return me, errs[me-1]
+			}, policy.Policy[int](h)).Do(t.Context())
+		})
+		v.Run()
+		slices.Sort(discarded)
+	}
+	panics(&policy.Hedge[int]{Classify: func(int, error) policy.Outcome { panic("hook") }}, nil, nil)
+	require.Equal(t, []int{1, 2}, discarded)
+	first := func(i int) {
+		if i == 1 {
+			panic("hook")
+		}
+	}
+	panics(&policy.Hedge[int]{Discard: first}, down, nil)
+	require.Equal(t, []int{1, 2}, discarded, "the winner's value is lost with the panic")
+	panics(&policy.Hedge[int]{Discard: first}, down, down, nil)
+	require.Equal(t, []int{1, 2, 3}, discarded)
 }
 
 // Scenario 52: a panic in a leg panics on the caller, with the stack of where it happened; runtime.Goexit ends the
@@ -180,6 +285,34 @@ func TestHedgeBudgetAndOnce(t *testing.T) {
 	_, err = slow.Do(policy.Once(t.Context()))
 	require.NoError(t, err)
 	require.Equal(t, 1, calls)
+}
+
+// A panic is not lost when another leg wins at the same moment: it takes the place of the value, which is discarded.
+func TestHedgePanicsBesideAWinner(t *testing.T) {
+	panicked := 0
+	for seed := range uint64(20) {
+		v := clock.NewVirtual()
+		v.Shuffle(seed)
+		var gone []int
+		calls := 0
+		h := &policy.Hedge[int]{Delay: time.Second, Clock: v, Discard: func(i int) { gone = append(gone, i) }}
+		v.Go(func() {
+			_, _ = policy.Through(func(ctx context.Context) (int, error) {
+				calls++
+				if calls == 1 {
+					return 1, v.Sleep(ctx, 2*time.Second)
+				}
+				_ = v.Sleep(context.WithoutCancel(ctx), time.Second)
+				panic("boom")
+			}, policy.Policy[int](h)).Do(t.Context())
+		})
+		require.Panics(t, v.Run)
+		if len(gone) > 0 {
+			panicked++
+			require.Equal(t, []int{1}, gone)
+		}
+	}
+	require.NotZero(t, panicked, "some time both had ended before the caller looked")
 }
 
 // A result that says that calling again is no use ends the race.

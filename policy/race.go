@@ -19,6 +19,10 @@ type race[T any] struct {
 	clock clock.Clock
 	delay time.Duration
 
+	legs   []*leg[T]
+	back   []*leg[T] // legs that have come back, and that are neither returned nor discarded
+	winner *leg[T]   // the one whose result is returned
+
 	mu    sync.Mutex   // guards the fields below
 	news  *clock.Latch // opened when a leg ends
 	ended []*leg[T]    // legs whose end the caller has yet to look at
@@ -36,20 +40,8 @@ type leg[T any] struct {
 
 // run is the caller's side.
 func (r *race[T]) run() (T, error) {
-	var legs []*leg[T]
-	var held, winner *leg[T] // the last that failed; the one whose result is returned
-	defer func() {
-		for _, l := range legs {
-			if l != winner {
-				l.cancel()
-			}
-		}
-		if held != nil && held != winner {
-			r.discard(held)
-		}
-		r.leave()
-	}()
-	legs = append(legs, r.start())
+	defer r.leave()
+	r.start()
 	due := clock.After(r.clock.Nanos(), r.delay) // when the next leg starts
 	more := r.hedge.legs() - 1                   // legs that may still start
 	var failures []error
@@ -60,13 +52,10 @@ func (r *race[T]) run() (T, error) {
 				l.escalate()
 			}
 			if r.hedge.Classify.Apply(r.ctx, l.v, l.err) != TransientFailure {
-				winner = l
+				r.winner = l
 				return l.v, l.err
 			}
-			if held != nil {
-				r.discard(held)
-			}
-			held, late = l, true // no use in waiting for the next leg's time
+			late = true // no use in waiting for the next leg's time
 			failures = append(failures, l.err)
 		}
 		if r.ctx.Err() != nil {
@@ -76,21 +65,21 @@ func (r *race[T]) run() (T, error) {
 		if more > 0 && late {
 			more--
 			if r.hedge.Budget == nil || r.hedge.Budget.Withdraw() {
-				legs = append(legs, r.start())
+				r.start()
 				due = clock.After(r.clock.Nanos(), r.delay)
 			} else {
 				more = 0
 			}
 		}
-		if len(failures) == len(legs) {
+		if len(failures) == len(r.legs) {
 			break
 		}
 	}
 	var v T
-	if held != nil {
-		v = held.v
+	if len(r.back) > 0 {
+		r.winner = r.back[len(r.back)-1]
+		v = r.winner.v
 	}
-	winner = held
 	if len(failures) == 1 {
 		return v, failures[0]
 	}
@@ -98,33 +87,20 @@ func (r *race[T]) run() (T, error) {
 }
 
 // start begins another leg.
-func (r *race[T]) start() *leg[T] {
+func (r *race[T]) start() {
 	ctx, cancel := context.WithCancel(r.ctx)
 	l := &leg[T]{cancel: cancel}
+	r.legs = append(r.legs, l)
 	r.mu.Lock()
 	if r.news == nil {
 		r.news = new(clock.Latch)
 	}
 	r.mu.Unlock()
 	clock.Go(r.clock, func() {
-		defer func() {
-			r.mu.Lock()
-			if r.over {
-				r.mu.Unlock()
-				if l.returned {
-					r.discard(l)
-				}
-				return // a panic goes on: nobody is left who could be told
-			}
-			defer r.mu.Unlock()
-			if !l.returned {
-				if p := recover(); p != nil {
-					l.panicked = &Panic{Value: p, Stack: debug.Stack()}
-				}
-			}
-			r.ended = append(r.ended, l)
-			r.news.Open()
-		}()
+		if ctx.Err() != nil {
+			return // the race was over before this leg's goroutine came to run
+		}
+		defer r.end(l)
 		begun := r.clock.Nanos()
 		l.v, l.err = r.next.Do(ctx)
 		l.returned = true
@@ -132,7 +108,24 @@ func (r *race[T]) start() *leg[T] {
 			r.hedge.latencies.add(clock.Since(begun, r.clock.Nanos()))
 		}
 	})
-	return l
+}
+
+// end tells the caller of l's end. It is deferred by the leg.
+func (r *race[T]) end(l *leg[T]) {
+	r.mu.Lock()
+	if r.over {
+		r.mu.Unlock()
+		r.discard(l)
+		return // a panic goes on: nobody is left who could be told
+	}
+	defer r.mu.Unlock()
+	if !l.returned {
+		if p := recover(); p != nil {
+			l.panicked = &Panic{Value: p, Stack: debug.Stack()}
+		}
+	}
+	r.ended = append(r.ended, l)
+	r.news.Open()
 }
 
 // wait returns once a leg has ended, the context has, or the next leg is due, which it reports.
@@ -159,25 +152,52 @@ func (r *race[T]) pop() *leg[T] {
 	}
 	l := r.ended[0]
 	r.ended = r.ended[1:]
+	r.back = append(r.back, l)
 	return l
 }
 
-// leave lets the legs that are left dispose of what they return.
+// leave ends the race: legs that still run dispose of what they return.
 func (r *race[T]) leave() {
+	for _, l := range r.legs {
+		if l != r.winner {
+			l.cancel()
+		}
+	}
 	r.mu.Lock()
 	r.over = true
-	rest := r.ended
-	r.ended = nil
+	r.back = append(r.back, r.ended...)
 	r.mu.Unlock()
-	for _, l := range rest {
-		if l.returned {
-			r.discard(l)
+	kept := false
+	defer func() {
+		w := r.winner
+		if w != nil && (!kept || r.hedge.plain()) {
+			w.cancel() // what it returned does not need it
+		}
+		if w != nil && !kept {
+			r.discard(w) // a panic takes the place of its value
+		}
+	}()
+	r.discardLosers()
+	if r.winner != nil {
+		for _, l := range r.back {
+			if !l.returned {
+				l.escalate() // a panic is not lost because another leg has won at the same moment
+			}
+		}
+	}
+	kept = true
+}
+
+func (r *race[T]) discardLosers() {
+	for _, l := range r.back {
+		if l != r.winner {
+			defer r.discard(l) // deferred, so that a Discard that panics does not keep the others from theirs
 		}
 	}
 }
 
 func (r *race[T]) discard(l *leg[T]) {
-	if r.hedge.Discard != nil {
+	if l.returned && r.hedge.Discard != nil {
 		r.hedge.Discard(l.v)
 	}
 }
