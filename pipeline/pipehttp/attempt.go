@@ -15,64 +15,94 @@ import (
 type call struct {
 	base    http.RoundTripper
 	request *http.Request
+	alone   bool // attempts never overlap
 
-	mu       sync.Mutex // guards the fields below: attempts may overlap
-	sent     bool       // the request's own body has been handed on
-	returned []returned // responses that attempts have returned
+	mu       sync.Mutex       // guards the fields below: attempts may overlap
+	sent     bool             // the request's own body has been handed on
+	returned []*http.Response // by attempts, and not discarded yet
+	over     bool             // RoundTrip has returned
 }
 
-// A returned is a response and the attempt that it came from.
-type returned struct {
-	attempt  int
-	response *http.Response
-}
-
-var errNothing = errors.New("pipehttp: the base transport returned neither a response nor an error")
+var (
+	errNothing = errors.New("pipehttp: the base transport returned neither a response nor an error")
+	errLate    = errors.New("pipehttp: the response came after the request had been answered")
+)
 
 // attempt makes one round trip.
 func (c *call) attempt(ctx context.Context) (*http.Response, error) {
-	c.discardBefore(policy.Attempt(ctx))
+	if c.alone {
+		c.discardBut(nil) // those of earlier attempts, in case the pipeline's Retry has no Discard
+	}
 	body, err := c.body()
 	if err != nil {
 		return nil, err
 	}
-	// The request's context outlives the pipeline's: those end it only until the response is there.
+	response, err := c.roundTrip(ctx, body)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	late := c.over
+	if !late {
+		c.returned = append(c.returned, response)
+	}
+	c.mu.Unlock()
+	if late {
+		Discard(response)
+		return nil, errLate
+	}
+	return response, nil
+}
+
+// roundTrip gives the request a context that outlives the pipeline's: those end it only until the response is there.
+func (c *call) roundTrip(ctx context.Context, body io.ReadCloser) (*http.Response, error) {
 	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	release := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	kept := false
+	defer func() {
+		release()
+		if !kept {
+			cancel(nil)
+		}
+	}()
 	request := c.request.WithContext(own)
 	request.Body = body
 	response, err := c.base.RoundTrip(request)
-	if err == nil && response == nil {
+	switch alive := release(); {
+	case err != nil:
+	case response == nil:
 		err = errNothing
-	}
-	alive := release()
-	if err == nil && !alive && ctx.Err() != nil {
+	case !alive && ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		Discard(response)
-		cancel(nil)
 		return nil, err
 	}
+	kept = true
 	caller := c.request.Context()
 	c.keepOpen(response, context.AfterFunc(caller, func() { cancel(context.Cause(caller)) }), cancel)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.returned = append(c.returned, returned{policy.Attempt(ctx), response})
 	return response, nil
 }
 
-// discardBefore frees the responses of earlier attempts, in case the pipeline's Retry has no Discard.
-func (c *call) discardBefore(attempt int) {
+// end discards every response but the one that RoundTrip returns, now and from here on.
+func (c *call) end(kept *http.Response) {
 	c.mu.Lock()
-	var over []*http.Response
-	for len(c.returned) > 0 && c.returned[0].attempt < attempt {
-		over = append(over, c.returned[0].response)
-		c.returned = c.returned[1:]
-	}
+	c.over = true
 	c.mu.Unlock()
-	for _, response := range over {
-		Discard(response)
+	c.discardBut(kept)
+}
+
+// discardBut discards what attempts have returned but for kept, which may be another response with the same body.
+func (c *call) discardBut(kept *http.Response) {
+	c.mu.Lock()
+	returned := c.returned
+	c.returned = nil
+	c.mu.Unlock()
+	for _, r := range returned {
+		if kept == nil || r != kept && r.Body != kept.Body {
+			Discard(r)
+		}
 	}
 }
 

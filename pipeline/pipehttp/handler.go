@@ -54,6 +54,13 @@ type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
 
+// ofContent are headers that speak of a response's content. Those that next has set before it gave up must not go out
+// with other content; the rest, say for CORS, hold for any answer.
+var ofContent = []string{
+	"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Location", "Content-Range",
+	"Etag", "Expires", "Last-Modified",
+}
+
 // refuse answers in next's place.
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
@@ -67,6 +74,9 @@ func refuse(w http.ResponseWriter, err error) {
 		}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		status = http.StatusServiceUnavailable
+	}
+	for _, name := range ofContent {
+		w.Header().Del(name)
 	}
 	http.Error(w, http.StatusText(status), status)
 }

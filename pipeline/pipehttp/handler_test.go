@@ -27,6 +27,41 @@ func serve(h http.Handler) *http.Response {
 	return w.Result()
 }
 
+// An answer of the Handler's own does not carry what next said of the content it never sent.
+func TestHandlerAnswersWithoutNextsContentHeaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := pipehttp.Handler(pipeline.Wrap(&policy.Timeout[struct{}]{Limit: time.Second}),
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Access-Control-Allow-Origin", "*")
+				for _, name := range []string{"Cache-Control", "Content-Encoding", "ETag", "Last-Modified", "Content-Length"} {
+					w.Header().Set(name, "7")
+				}
+				<-r.Context().Done()
+			}))
+		response := serve(h)
+		require.Equal(t, http.StatusGatewayTimeout, response.StatusCode)
+		require.Equal(t, "*", response.Header.Get("Access-Control-Allow-Origin"))
+		for _, name := range []string{"Cache-Control", "Content-Encoding", "ETag", "Last-Modified", "Content-Length"} {
+			require.Empty(t, response.Header.Get(name), name)
+		}
+	})
+}
+
+type brokenPipe struct{ http.ResponseWriter }
+
+var errBrokenPipe = errors.New("broken pipe")
+
+func (brokenPipe) FlushError() error { return errBrokenPipe }
+
+func TestHandlerTellsOfAFlushThatFailed(t *testing.T) {
+	var err error
+	h := pipehttp.Handler(pipeline.Wrap[struct{}](), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		err = http.NewResponseController(w).Flush()
+	}))
+	h.ServeHTTP(brokenPipe{httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/", nil))
+	require.ErrorIs(t, err, errBrokenPipe)
+}
+
 // A status of 500 and up is a failure to the pipeline and reaches the client as it is; an open circuit answers 503 and
 // says when to come back.
 func TestHandlerCountsStatusesAndRefuses(t *testing.T) {

@@ -94,17 +94,24 @@ func Hint(r *http.Response, err error) time.Duration {
 	return 0
 }
 
-// mostDrained is how much of a body Discard reads: with no more than that left, a connection is worth keeping.
-const mostDrained = 64 << 10
+const (
+	mostDrained  = 64 << 10              // with no more than that left, a connection is worth keeping
+	longestDrain = 50 * time.Millisecond // and with no longer to wait: a new one takes about as long
+)
 
-// Discard frees a response that nobody will see: it reads what is left of its body, up to 64 KiB, so that the
-// connection can be used again, and closes it. It is safe with nil, and with a response without a body.
+// Discard frees a response that nobody will see: it reads what is left of its body, up to 64 KiB and for at most 50 ms,
+// so that the connection can be used again, and closes it. It is safe with nil, and with a response without a body.
 func Discard(r *http.Response) {
 	if r == nil || r.Body == nil {
 		return
 	}
+	defer func() { _ = r.Body.Close() }()
+	if r.StatusCode == http.StatusSwitchingProtocols || r.ContentLength > mostDrained {
+		return
+	}
+	late := clock.System.AfterFunc(longestDrain, func() { _ = r.Body.Close() })
+	defer late.Stop()
 	_, _ = io.CopyN(io.Discard, r.Body, mostDrained)
-	_ = r.Body.Close()
 }
 
 // once returns ctx marked by policy.Once unless the request may be sent again.

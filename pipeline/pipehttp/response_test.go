@@ -89,6 +89,42 @@ func TestDiscardIsBounded(t *testing.T) {
 	pipehttp.Discard(&http.Response{})
 }
 
+// A body that stalls is given up: it must not hold up the attempt that is to come.
+func TestDiscardDoesNotWaitForABodyThatStalls(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		var requests atomic.Int64
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if requests.Add(1) > 1 {
+				return
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done() // heard of only because the connection, or the stream, is closed
+		}))
+		server.EnableHTTP2 = http2
+		server.StartTLS()
+		client := server.Client()
+		client.Transport = &pipehttp.Transport{Base: client.Transport, Pipeline: impatient}
+		response, err := client.Get(server.URL)
+		require.NoError(t, err)
+		require.Equal(t, 200, response.StatusCode)
+		require.NoError(t, response.Body.Close())
+		client.CloseIdleConnections()
+		server.Close()
+	}
+}
+
+// What is not worth reading is closed without: the rest of a large file, a connection that has changed protocols.
+func TestDiscardReadsOnlyWhatIsWorthIt(t *testing.T) {
+	for _, r := range []*http.Response{{ContentLength: 1 << 30}, {StatusCode: http.StatusSwitchingProtocols}} {
+		body := new(endless)
+		r.Body = body
+		pipehttp.Discard(r)
+		require.Zero(t, body.read.Load())
+		require.EqualValues(t, 1, body.closed.Load())
+	}
+}
+
 // The default pipeline waits as it is asked to, tries three times, and refuses once a host has failed enough.
 func TestDefault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -20,8 +20,9 @@ import (
 //
 // A body is sent again as the request's GetBody gives it; http.NewRequest sets it for the usual kinds. A request whose
 // body cannot be rewound, or whose method is not idempotent and that has no Idempotency-Key header, runs under
-// policy.Once: it is sent at most once. Responses that are not returned are drained, within bounds, and closed. With an
-// error there is no response. The request that RoundTrip is given is not changed.
+// policy.Once: it is sent at most once. With an error there is no response. Responses that are not returned are
+// drained, within bounds, and closed, so that a policy that puts another response in the place of one cannot go on
+// reading the first one's body, unless it hands that on as it is. The request that RoundTrip is given is not changed.
 //
 // It is safe for concurrent use, and must not be copied after first use. Each attempt allocates a request and its
 // context.
@@ -44,6 +45,7 @@ type Transport struct {
 // A host is one that a Transport remembers.
 type host struct {
 	pipeline pipeline.Pipeline[*http.Response]
+	alone    bool         // no two attempts of a call overlap
 	calls    atomic.Int64 // under way
 }
 
@@ -75,6 +77,9 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	h := t.host(r.URL)
 	h.calls.Add(1)
 	defer h.calls.Add(-1)
+	c.alone = h.alone
+	var kept *http.Response
+	defer func() { c.end(kept) }()
 	response, err := h.pipeline.Do(once(r.Context(), r), c.attempt)
 	if err != nil {
 		Discard(response)
@@ -83,6 +88,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if response == nil {
 		return nil, errNoResponse
 	}
+	kept = response
 	return response, nil
 }
 
@@ -100,7 +106,11 @@ func (t *Transport) host(u *url.URL) *host {
 			build = Default
 		}
 		t.hosts.Max = t.Hosts
-		t.hosts.New = func(name string) *host { return &host{pipeline: build(name)} }
+		t.hosts.New = func(name string) *host {
+			p := build(name)
+			b := p.Explain().Bounds
+			return &host{pipeline: p, alone: b.AtOnce.Known() && b.AtOnce.Most <= 1 && !b.Detaches}
+		}
 		t.hosts.Idle = (*host).idle
 	})
 	return t.hosts.Get(hostOf(u))

@@ -95,7 +95,7 @@ func TestTransportFreesResponsesThatNobodyDiscards(t *testing.T) {
 	var closed, calls atomic.Int64
 	tr := &pipehttp.Transport{
 		Base: tripper(func(*http.Request) (*http.Response, error) {
-			calls.Add(1)
+			require.EqualValues(t, calls.Add(1)-1, closed.Load(), "so that a connection is free for this one")
 			return &http.Response{StatusCode: 503, Body: closing{strings.NewReader("busy"), &closed}}, nil
 		}),
 		Pipeline: func(string) pipeline.Pipeline[*http.Response] {
@@ -112,6 +112,128 @@ func TestTransportFreesResponsesThatNobodyDiscards(t *testing.T) {
 	require.Equal(t, "busy", string(body))
 	require.NoError(t, response.Body.Close())
 	require.EqualValues(t, 3, closed.Load())
+}
+
+// Nothing that the pipeline leaves behind stays open: what a Fallback replaces, what loses a Hedge, what comes late. A
+// response that only changes hands stays readable.
+func TestTransportFreesWhatItDoesNotReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed, calls atomic.Int64
+		takes := func(d ...time.Duration) http.RoundTripper {
+			calls.Store(0)
+			closed.Store(0)
+			return tripper(func(*http.Request) (*http.Response, error) {
+				n := calls.Add(1)
+				time.Sleep(d[n-1])
+				return &http.Response{StatusCode: 503, Body: closing{strings.NewReader("body"), &closed}}, nil
+			})
+		}
+		run := func(base http.RoundTripper, policies ...policy.Policy[*http.Response]) (*http.Response, error) {
+			tr := &pipehttp.Transport{Base: base, Pipeline: func(string) pipeline.Pipeline[*http.Response] {
+				return pipeline.Wrap(policies...)
+			}}
+			response, err := tr.RoundTrip(httptest.NewRequest(http.MethodGet, "http://a/", nil))
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			return response, err
+		}
+
+		_, err := run(takes(0), &policy.Fallback[*http.Response]{
+			Classify: pipehttp.Classify, Func: policy.Static(&http.Response{StatusCode: 200}),
+		})
+		require.NoError(t, err)
+		require.EqualValues(t, 1, closed.Load(), "replaced")
+
+		response, err := run(takes(0), &policy.Fallback[*http.Response]{
+			Classify: pipehttp.Classify, Func: func(_ context.Context, r *http.Response, _ error) (*http.Response, error) {
+				changed := *r
+				changed.StatusCode = 200
+				return &changed, nil
+			},
+		})
+		require.NoError(t, err)
+		require.Zero(t, closed.Load(), "handed on")
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.Equal(t, "body", string(body))
+
+		_, err = run(takes(2*time.Second, time.Second), &policy.Hedge[*http.Response]{
+			Delay:    time.Second,
+			Classify: func(*http.Response, error) policy.Outcome { time.Sleep(time.Second); return policy.Success },
+		})
+		require.NoError(t, err)
+		require.EqualValues(t, 2, calls.Load())
+		require.EqualValues(t, 1, closed.Load(), "lost")
+
+		_, err = run(takes(time.Second), &policy.Timeout[*http.Response]{Limit: time.Millisecond, Detach: true})
+		require.ErrorIs(t, err, policy.ErrTimeout)
+		require.EqualValues(t, 1, closed.Load(), "late")
+
+		_, err = run(takes(time.Second), deserter{})
+		require.ErrorIs(t, err, errDeserted)
+		require.EqualValues(t, 1, closed.Load(), "late, though nobody has cancelled it")
+	})
+}
+
+// A deserter leaves its call alone, without as much as cancelling it.
+type deserter struct{}
+
+var errDeserted = errors.New("deserted")
+
+func (deserter) Execute(ctx context.Context, next policy.Next[*http.Response]) (*http.Response, error) {
+	go func() { _, _ = next.Do(ctx) }()
+	return nil, errDeserted
+}
+
+// A Hedge around a Retry: a further attempt of the leg that loses leaves the winner's response alone.
+func TestTransportLeavesTheResponsesOfOtherLegsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed, calls atomic.Int64
+		tr := &pipehttp.Transport{
+			Base: tripper(func(*http.Request) (*http.Response, error) {
+				switch calls.Add(1) {
+				case 1: // of the first leg
+					time.Sleep(3 * time.Second)
+					return nil, errors.New("transient")
+				case 2: // of the second leg
+					return &http.Response{StatusCode: 200, Body: closing{strings.NewReader("won"), &closed}}, nil
+				default:
+					time.Sleep(time.Hour)
+					return nil, errors.New("late")
+				}
+			}),
+			Pipeline: func(string) pipeline.Pipeline[*http.Response] {
+				return pipeline.Wrap(
+					&policy.Hedge[*http.Response]{Delay: time.Second, Classify: func(*http.Response, error) policy.Outcome {
+						time.Sleep(5 * time.Second) // meanwhile the first leg tries again
+						return policy.Success
+					}},
+					&policy.Retry[*http.Response]{Backoff: policy.Constant(0)},
+				)
+			},
+		}
+		response, err := tr.RoundTrip(httptest.NewRequest(http.MethodGet, "http://a/", nil))
+		require.NoError(t, err)
+		require.EqualValues(t, 3, calls.Load())
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.Equal(t, "won", string(body))
+		require.Zero(t, closed.Load())
+		time.Sleep(2 * time.Hour)
+	})
+}
+
+// A base that panics leaves nothing with the request's context.
+func TestTransportLeavesNothingBehindAPanic(t *testing.T) {
+	var own context.Context
+	tr := &pipehttp.Transport{Base: tripper(func(r *http.Request) (*http.Response, error) {
+		own = r.Context()
+		panic("boom")
+	})}
+	require.PanicsWithValue(t, "boom", func() {
+		_, _ = tr.RoundTrip(httptest.NewRequest(http.MethodGet, "http://a/", nil))
+	})
+	require.Error(t, own.Err())
 }
 
 type closing struct {

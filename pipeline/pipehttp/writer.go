@@ -43,9 +43,12 @@ func (w *writer) implicit() {
 }
 
 // Flush implements http.Flusher.
-func (w *writer) Flush() {
+func (w *writer) Flush() { _ = w.FlushError() }
+
+// FlushError is what http.ResponseController's Flush calls.
+func (w *writer) FlushError() error {
 	w.implicit()
-	_ = http.NewResponseController(w.ResponseWriter).Flush()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Hijack implements http.Hijacker.
