@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"sync"
@@ -75,7 +76,7 @@ func (l *Latch) Wait(ctx context.Context, c Clock) error {
 		if l.IsOpen() {
 			return nil
 		}
-		return context.Cause(ctx)
+		return cmp.Or(context.Cause(ctx), context.Canceled) // never nil, whatever the context says
 	}
 }
 

@@ -66,3 +66,16 @@ func TestDriveThatEndsEarlyStopsTheProcesses(t *testing.T) {
 		v.Run() // and the clock goes on
 	}
 }
+
+// A context whose Done is closed before its Err says so does not open the latch.
+type liar struct{ context.Context }
+
+func (liar) Done() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+func TestLatchIsNotOpenedByAContext(t *testing.T) {
+	require.Error(t, new(clock.Latch).Wait(liar{t.Context()}, clock.System))
+}

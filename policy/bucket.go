@@ -15,16 +15,15 @@ import (
 var ErrLimited = errors.New("rate limit reached")
 
 // A Bucket limits how often something happens: Rate times per Per, and Burst at once after a pause. Over any time t
-// it admits at most Burst + t·Rate/Per, to the nanosecond, and never fewer than that allows.
+// it admits at most Burst + t·Rate/Per, to the nanosecond, and no fewer than that allows.
 //
 // With MaxWait it lets callers wait for their turn, and decides before they wait: who would wait for longer, or past
-// the context's deadline, is refused at once. A caller that goes away gives its turn back. The zero value admits 100 a
-// second, one at a time, and has nobody wait.
+// the context's deadline, is refused at once. A caller that goes away gives its turn back: another may take it, at the
+// same time, or else it is lost. The zero value admits 100 a second, one at a time, and has nobody wait.
 //
 // One Bucket may serve any number of pipelines and result types through [RateLimit], and any other code through
 // Acquire and Allow. It is safe for concurrent use, needs no goroutine, and allocates only for a wait, and once for
-// the refusals between two turns. It must not be copied, and its fields only be changed by
-// Configure, after first use.
+// the refusals between two turns. It must not be copied, and its fields only be changed by Configure, after first use.
 //
 // It is the generic cell rate algorithm (ITU-T I.371, annex A), which keeps nothing but the time of the next turn. That
 // is kept in nanoseconds and fractions of them, under a mutex: one rounded word drifts by up to a nanosecond a call.
@@ -66,7 +65,7 @@ func (t turn) compare(o turn) int {
 // ceil is the first whole nanosecond that is not before t.
 func (t turn) ceil() int64 {
 	if t.part > 0 {
-		return t.nanos + 1
+		return clock.After(t.nanos, 1)
 	}
 	return t.nanos
 }
@@ -91,16 +90,17 @@ func (b *Bucket) rules() rules {
 // shift is t, n turns later, or earlier where n is negative.
 func (r rules) shift(t turn, n int64) turn {
 	total := n * r.per // Validate sees to it that this fits
-	t.nanos += total / r.rate
+	whole := total / r.rate
 	t.part += total % r.rate
 	switch {
 	case t.part >= r.rate:
 		t.part -= r.rate
-		t.nanos++
+		whole++
 	case t.part < 0:
 		t.part += r.rate
-		t.nanos--
+		whole--
 	}
+	t.nanos = clock.After(t.nanos, time.Duration(whole))
 	return t
 }
 
@@ -165,7 +165,7 @@ func (b *Bucket) take(now int64, patience time.Duration) (mine turn, wait time.D
 	if again {
 		due = b.given[0]
 	}
-	if wait = clock.Since(now, due.ceil()); wait > patience {
+	if wait = clock.Since(now, due.ceil()); wait > patience || due.nanos == math.MaxInt64 { // never
 		return turn{}, 0, b.rejection(due)
 	}
 	if again {

@@ -180,3 +180,18 @@ func TestBucketRefusesNonsense(t *testing.T) {
 	require.ErrorContains(t, (&policy.Bucket{Per: time.Hour, Burst: math.MaxInt}).Validate(), "Bucket.Burst")
 	require.NoError(t, (&policy.Bucket{}).Validate())
 }
+
+// At the end of time the next turn is never, instead of long ago.
+func TestBucketAtTheEndOfTime(t *testing.T) {
+	v := clock.NewVirtual()
+	b := &policy.Bucket{Rate: 1, Per: 100 * 365 * 24 * time.Hour, Burst: 1, MaxWait: 200 * 365 * 24 * time.Hour, Clock: v}
+	require.NoError(t, b.Validate())
+	admitted := 0
+	start := v.Nanos()
+	for range 10 {
+		if b.Acquire(t.Context()) == nil {
+			admitted++
+		}
+	}
+	require.LessOrEqual(t, admitted-1, int(time.Duration(v.Nanos()-start)/b.Per))
+}

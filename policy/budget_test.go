@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/pipeline"
 	"github.com/holdfast-go/holdfast/policy"
 )
 
@@ -172,6 +173,30 @@ func TestRetryGivesBackTheCreditOfARetryThatWasCancelled(t *testing.T) {
 	_, err := policy.Through(func(context.Context) (int, error) { return 0, errors.New("down") }, policy.Policy[int](r)).Do(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	require.InDelta(t, 1, b.Credit(), 0.001)
+}
+
+// Nor is there anything to pay where a hook ends what comes between two attempts.
+func TestRetryGivesBackTheCreditOfARetryThatNeverBegan(t *testing.T) {
+	down := errors.New("down")
+	run := func(ctx context.Context, r *policy.Retry[int], o policy.Observer) float64 {
+		v := clock.NewVirtual()
+		r.Backoff, r.Clock = policy.Constant(0), v
+		r.Budget = &policy.Budget{Ratio: 1, Cap: 10, Clock: v}
+		_ = panicOf(func() {
+			_, _ = pipeline.Wrap(r).Observe(o).Do(ctx, func(context.Context) (int, error) { return 0, down })
+		})
+		return r.Budget.Credit()
+	}
+	quiet := policy.ObserverFunc(func(context.Context, policy.Event) {})
+	ctx, cancel := context.WithCancel(t.Context())
+	require.EqualValues(t, 1, run(ctx, &policy.Retry[int]{Discard: func(int) { cancel() }}, quiet))
+	require.EqualValues(t, 1, run(t.Context(), &policy.Retry[int]{Discard: func(int) { panic("discard") }}, quiet))
+	require.EqualValues(t, 1, run(t.Context(), new(policy.Retry[int]), policy.ObserverFunc(func(_ context.Context, e policy.Event) {
+		if e.Kind == policy.Retrying {
+			panic("observer")
+		}
+	})))
+	require.EqualValues(t, 0, run(t.Context(), &policy.Retry[int]{Attempts: 2}, quiet), "it began")
 }
 
 func TestBudgetRefusesNonsense(t *testing.T) {

@@ -162,6 +162,10 @@ func (c *Circuit) tellNext() bool {
 		return false
 	}
 	change := c.untold[0]
+	if p := c.now.Load(); p.state == Open && p.origin == p && p.generation == change.Generation {
+		c.mu.Unlock()
+		return false // coolDown has yet to say for how long, and its goroutine tells afterwards
+	}
 	c.untold = c.untold[1:]
 	c.telling = true
 	c.mu.Unlock()

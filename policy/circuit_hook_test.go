@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-go/holdfast/clock"
 	"github.com/holdfast-go/holdfast/policy"
 )
 
@@ -192,4 +193,30 @@ func TestWhatAHookIsToldDoesNotChange(t *testing.T) {
 	report(t, c, policy.Success)
 	require.Equal(t, change, told[0])
 	require.Equal(t, snapshot, read[0])
+}
+
+// Whoever hears of an opening can see how long it lasts, also where Cooldown takes its time and others use the circuit
+// meanwhile.
+func TestAnOpeningIsToldOnceItsEndIsKnown(t *testing.T) {
+	v := clock.NewVirtual()
+	c := &policy.Circuit{Trip: policy.Consecutive(1), Clock: v}
+	inside := make(chan struct{})
+	c.Cooldown = policy.BackoffFunc(func(policy.Step) time.Duration {
+		require.Equal(t, policy.Open, c.State())
+		go func() {
+			defer close(inside)
+			require.Zero(t, c.Snapshot().Until)
+			require.ErrorIs(t, c.Do(t.Context(), func(context.Context) error { return nil }), policy.ErrOpen)
+		}()
+		<-inside
+		return time.Hour
+	})
+	told := 0
+	c.OnChange = func(change policy.Change) {
+		told++
+		require.Equal(t, policy.Open, change.To)
+		require.False(t, c.Snapshot().Until.IsZero())
+	}
+	_ = c.Do(t.Context(), func(context.Context) error { return errDown })
+	require.Equal(t, 1, told)
 }

@@ -15,8 +15,9 @@ import (
 // the shared call's context is cancelled. That context has the values of the first caller's, and no deadline of its
 // own: put a Timeout inside.
 //
-// A panic reaches every caller, as a *Panic. All callers get the same value, so T must be safe to share. It is safe for
-// concurrent use. Every shared call runs on a goroutine of its own.
+// A panic reaches every caller, as a *Panic; if all have left, it ends the program, as with any goroutine. All callers
+// get the same value, so T must be safe to share. It is safe for concurrent use. Every shared call runs on a goroutine
+// of its own.
 type Dedupe[T any] struct {
 	Name  string                           // for Explain
 	Key   func(ctx context.Context) string // what is asked for; required. An empty key is not shared
@@ -28,9 +29,10 @@ type Dedupe[T any] struct {
 
 // A shared is one call for several callers.
 type shared[T any] struct {
-	callers int // guarded by Dedupe.mu
+	callers int  // guarded by Dedupe.mu
+	ended   bool // guarded by Dedupe.mu
 	cancel  context.CancelFunc
-	over    clock.Latch // opened once the fields below are set
+	over    clock.Latch // opened at the end, after the fields below were set
 
 	v        T
 	err      error
@@ -54,17 +56,22 @@ func (d *Dedupe[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 		return zero, context.Cause(ctx)
 	}
 	s := d.join(ctx, key, next)
-	defer d.leave(key, s)
-	if err := s.over.Wait(ctx, clock.OrSystem(d.Clock)); err != nil {
-		return zero, err
-	}
+	ended, err := d.await(ctx, key, s)
 	switch {
+	case !ended:
+		return zero, err
 	case s.panicked != nil:
 		panic(s.panicked)
 	case !s.returned:
 		runtime.Goexit()
 	}
 	return s.v, s.err
+}
+
+// await returns when s has ended, which it reports, or else ctx has.
+func (d *Dedupe[T]) await(ctx context.Context, key string, s *shared[T]) (ended bool, err error) {
+	defer func() { ended = d.leave(key, s) }()
+	return false, s.over.Wait(ctx, clock.OrSystem(d.Clock))
 }
 
 // join is the call under way for key, or a new one.
@@ -82,41 +89,49 @@ func (d *Dedupe[T]) join(ctx context.Context, key string, next Next[T]) *shared[
 	}
 	d.shared[key] = s
 	clock.Go(clock.OrSystem(d.Clock), func() {
-		defer func() {
-			if !s.returned {
-				if p := recover(); p != nil {
-					s.panicked = &Panic{Value: p, Stack: debug.Stack()}
-				}
-			}
-			d.forget(key, s)
-			s.over.Open()
-		}()
+		if own.Err() != nil {
+			return // all have left before this goroutine came to run
+		}
+		defer d.end(key, s)
 		s.v, s.err = next.Do(own)
 		s.returned = true
 	})
 	return s
 }
 
-// forget lets the next caller for key start anew.
-func (d *Dedupe[T]) forget(key string, s *shared[T]) {
+// end tells the callers, and lets the next one for key start anew. It is deferred by the shared call.
+func (d *Dedupe[T]) end(key string, s *shared[T]) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.shared[key] == s {
 		delete(d.shared, key)
 	}
+	if s.callers == 0 {
+		return // a panic goes on: nobody is left who could be told
+	}
+	if !s.returned {
+		if p := recover(); p != nil {
+			s.panicked = &Panic{Value: p, Stack: debug.Stack()}
+		}
+	}
+	s.ended = true
+	s.over.Open()
 }
 
-func (d *Dedupe[T]) leave(key string, s *shared[T]) {
+// leave reports whether s has ended. Else, with its last caller, it is cancelled.
+func (d *Dedupe[T]) leave(key string, s *shared[T]) (ended bool) {
 	d.mu.Lock()
 	s.callers--
 	last := s.callers == 0
 	if last && d.shared[key] == s {
 		delete(d.shared, key) // nobody may join a call that is being cancelled
 	}
+	ended = s.ended
 	d.mu.Unlock()
 	if last {
 		s.cancel()
 	}
+	return ended
 }
 
 // Validate names every field that is wrong.
@@ -132,7 +147,7 @@ func (d *Dedupe[T]) Validate() error {
 // Describe implements Describer.
 func (d *Dedupe[T]) Describe() Description {
 	return Description{
-		Kind: "dedupe", Name: d.Name, Clock: clock.OrSystem(d.Clock),
+		Kind: "dedupe", Name: d.Name, Clock: clock.OrSystem(d.Clock), Core: d, // twice, it would wait for itself
 		Bounds: func(inner Bounds) Bounds {
 			inner.Detaches = true // the call outlives a caller who leaves before the others
 			return inner

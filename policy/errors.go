@@ -44,7 +44,9 @@ func (r *Rejection) Error() string {
 	if r.Name != "" {
 		text += " " + r.Name
 	}
-	text += ": " + r.Reason.Error()
+	if r.Reason != nil {
+		text += ": " + r.Reason.Error()
+	}
 	if !r.Until.IsZero() {
 		text += " until " + r.Until.Format(time.RFC3339Nano)
 	}

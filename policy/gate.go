@@ -77,7 +77,7 @@ func (g *Gate) enter(ctx context.Context) error {
 		g.mu.Unlock()
 		return nil
 	}
-	if g.waiting.Len() >= queue {
+	if g.waiting.Len() >= queue || limit < 0 {
 		defer g.mu.Unlock()
 		if err := g.validate(); err != nil {
 			return err

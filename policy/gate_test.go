@@ -223,3 +223,12 @@ func TestGateRefusesNonsense(t *testing.T) {
 	require.ErrorContains(t, err, "Gate.Limit is -1")
 	require.ErrorContains(t, (&policy.Bulkhead[int]{}).Validate(), "Bulkhead.Gate is nil")
 }
+
+// An invalid gate refuses; nobody waits for a place that cannot be.
+func TestGateThatIsInvalidHasNobodyWait(t *testing.T) {
+	g := &policy.Gate{Limit: -1, Queue: 1}
+	_, err := g.Acquire(t.Context())
+	require.ErrorContains(t, err, "Gate.Limit is -1")
+	_, waiting := g.Load()
+	require.Zero(t, waiting)
+}

@@ -3,14 +3,16 @@ package policy
 import (
 	"container/list"
 	"sync"
+	"sync/atomic"
 )
 
 // A Keyed keeps one core for each key: a Circuit for each host, a limit for each tenant. It remembers at most Max, and
 // to make room forgets the one that was not asked for the longest among those that are Idle. Where none is, a new key
 // gets a core that is not remembered, so that neither memory nor what a busy core knows is lost.
 //
-// It is safe for concurrent use. Get of a key that is remembered allocates nothing. It must not be copied, and its
-// fields not be changed, after first use.
+// It is safe for concurrent use: a New that takes its time holds up only those who ask for its key. New may ask the same
+// Keyed for other keys, but not for its own. Get of a key that is remembered allocates nothing. It must not be copied,
+// and its fields not be changed, after first use.
 type Keyed[C any] struct {
 	New  func(key string) C // makes the core of a key, once for as long as it is remembered; required
 	Idle func(core C) bool  // whether nothing is lost by forgetting it; nil means that it always may be forgotten
@@ -23,19 +25,51 @@ type Keyed[C any] struct {
 
 type entry[C any] struct {
 	key  string
-	core func() C // makes it on the first call
+	once sync.Once
+	made atomic.Bool // core is there; stays false where New did not return
+	core C
 }
 
 const defaultKeys = 1024
 
-// Get is the core of key.
+// Get is the core of key. Where New panics, or ends the goroutine, so does Get, and the next one asks New again.
 func (k *Keyed[C]) Get(key string) C {
-	e, crowd := k.find(key)
-	core := e.core() // without the lock: it may be the user's code
-	if len(crowd) > 0 {
-		k.makeRoom(crowd, e)
+	for {
+		e, crowd := k.find(key)
+		if !e.made.Load() {
+			e.once.Do(func() { k.make(e) }) // without the lock: New is the user's code
+		}
+		if !e.made.Load() {
+			continue // New did not return to another caller
+		}
+		if len(crowd) > 0 {
+			k.makeRoom(crowd, e)
+		}
+		return e.core
 	}
-	return core
+}
+
+// make asks New for the core of e. It is called once.
+func (k *Keyed[C]) make(e *entry[C]) {
+	defer func() {
+		if !e.made.Load() {
+			k.forget(e)
+		}
+	}()
+	e.core = k.New(e.key)
+	e.made.Store(true)
+}
+
+// peek is the core of key, if it is remembered.
+func (k *Keyed[C]) peek(key string) (core C, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	at, ok := k.byKey[key]
+	if !ok || !at.Value.(*entry[C]).made.Load() {
+		return core, false
+	}
+	k.order.MoveToFront(at)
+	return at.Value.(*entry[C]).core, true
 }
 
 // find is the entry of key, a new one if need be. If that is one too many, crowd are the others, the longest not asked
@@ -59,15 +93,16 @@ func (k *Keyed[C]) find(key string) (found *entry[C], crowd []*entry[C]) {
 	if k.byKey == nil {
 		k.byKey = make(map[string]*list.Element)
 	}
-	made := &entry[C]{key, sync.OnceValue(func() C { return k.New(key) })}
-	k.byKey[key] = k.order.PushFront(made)
-	return made, crowd
+	found = &entry[C]{key: key}
+	k.byKey[key] = k.order.PushFront(found)
+	return found, crowd
 }
 
-// makeRoom forgets the first of crowd that is idle, or else the one that has just come.
+// makeRoom forgets the first of crowd that is idle, or else the one that has just come. One that is being made is not
+// idle: somebody is about to use it.
 func (k *Keyed[C]) makeRoom(crowd []*entry[C], latest *entry[C]) {
 	for _, e := range crowd {
-		if (k.Idle == nil || k.Idle(e.core())) && k.forget(e) {
+		if e.made.Load() && (k.Idle == nil || k.Idle(e.core)) && k.forget(e) {
 			return
 		}
 	}
@@ -94,17 +129,15 @@ func (k *Keyed[C]) Len() int {
 	return k.order.Len()
 }
 
-// All are the cores remembered, by key.
+// All are the cores remembered, by key, but for those that New has yet to return.
 func (k *Keyed[C]) All() map[string]C {
 	k.mu.Lock()
-	entries := make([]*entry[C], 0, k.order.Len())
-	for _, at := range k.byKey {
-		entries = append(entries, at.Value.(*entry[C]))
-	}
-	k.mu.Unlock()
-	all := make(map[string]C, len(entries))
-	for _, e := range entries {
-		all[e.key] = e.core()
+	defer k.mu.Unlock()
+	all := make(map[string]C, k.order.Len())
+	for key, at := range k.byKey {
+		if e := at.Value.(*entry[C]); e.made.Load() {
+			all[key] = e.core
+		}
 	}
 	return all
 }

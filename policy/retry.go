@@ -79,8 +79,12 @@ func (r *Retry[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 
 // judge decides what follows the first attempt, and makes the others.
 func (r *Retry[T]) judge(ctx context.Context, next Next[T], start int64, v T, err error) (T, error) {
-	held := true // v is neither returned nor discarded
+	held := true  // v is neither returned nor discarded
+	paid := false // for an attempt that has yet to begin
 	defer func() {
+		if paid {
+			r.Budget.refund()
+		}
 		if held {
 			r.discard(v) // the user's code panicked
 		}
@@ -93,6 +97,7 @@ func (r *Retry[T]) judge(ctx context.Context, next Next[T], start int64, v T, er
 		}
 		delay, wait, reason := r.wait(ctx, n, start, step, v, err)
 		if reason == NoReason {
+			paid = r.Budget != nil
 			step = step.next(delay)
 			reason = r.sleep(ctx, next, n, wait, err)
 		}
@@ -107,6 +112,7 @@ func (r *Retry[T]) judge(ctx context.Context, next Next[T], start int64, v T, er
 			var zero T
 			return zero, r.giveUp(ctx, next, n, err, ContextEnded)
 		}
+		paid = false
 		v, err = next.Do(&attempt{ctx, n + 1})
 		held = true
 	}
@@ -145,9 +151,6 @@ func (r *Retry[T]) wait(ctx context.Context, n int, start int64, step Step, v T,
 func (r *Retry[T]) sleep(ctx context.Context, next Next[T], n int, wait time.Duration, err error) Reason {
 	next.Emit(ctx, Event{Kind: Retrying, Policy: "retry", Name: r.Name, Attempt: n, Err: err, Delay: wait})
 	if wait > 0 && clock.OrSystem(r.Clock).Sleep(ctx, wait) != nil || ctx.Err() != nil {
-		if r.Budget != nil {
-			r.Budget.refund()
-		}
 		return ContextEnded
 	}
 	return NoReason

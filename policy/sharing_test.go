@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/pipeline"
 	"github.com/holdfast-go/holdfast/policy"
 )
 
@@ -93,6 +96,102 @@ func TestDedupePanicsOnEveryCaller(t *testing.T) {
 	}
 	v.Run()
 	require.Equal(t, 3, panicked)
+}
+
+// A panic is never lost: once all callers have left it is the clock's, or the program's; a caller that leaves at the
+// same moment still gets it. Nor is there a call for callers that have all left before it began.
+func TestDedupePanicsWithNobodyLeft(t *testing.T) {
+	told, alone := 0, 0
+	for seed := range uint64(50) {
+		v := clock.NewVirtual()
+		v.Shuffle(seed)
+		next := policy.Through(func(ctx context.Context) (int, error) {
+			_ = v.Sleep(context.WithoutCancel(ctx), 10)
+			panic("boom")
+		}, policy.Policy[int](&policy.Dedupe[int]{Key: key, Clock: v}))
+		caller := false
+		v.Go(func() {
+			ctx, cancel := clock.WithTimeout(keyed(t.Context(), "a"), v, time.Duration(9+seed%2), nil)
+			defer cancel()
+			defer func() {
+				if p := recover(); p != nil {
+					require.Equal(t, "boom", p.(*policy.Panic).Value)
+					caller = true
+				}
+			}()
+			_, _ = next.Do(ctx)
+		})
+		if caught := panicOf(v.Run); caller {
+			require.Nil(t, caught)
+			told++
+		} else {
+			require.Equal(t, "boom", caught)
+			alone++
+		}
+	}
+	require.NotZero(t, told)
+	require.Greater(t, alone, 25)
+}
+
+func panicOf(f func()) (p any) {
+	defer func() { p = recover() }()
+	f()
+	return nil
+}
+
+func TestDedupeCallsNobodyForCallersWhoHaveGone(t *testing.T) {
+	calls := 0
+	for seed := range uint64(50) {
+		v := clock.NewVirtual()
+		v.Shuffle(seed)
+		gone := false
+		next := policy.Through(func(context.Context) (int, error) {
+			require.False(t, gone)
+			calls++
+			return 0, nil
+		}, policy.Policy[int](&policy.Dedupe[int]{Key: key, Clock: v}))
+		v.Go(func() {
+			ctx, cancel := context.WithCancel(keyed(t.Context(), "a"))
+			v.Go(cancel)
+			_, _ = next.Do(ctx)
+			gone = true
+		})
+		v.Run()
+	}
+	require.NotZero(t, calls)
+	require.Less(t, calls, 50)
+}
+
+// Twice in a pipeline it would wait for itself.
+func TestDedupeTwiceIsRefused(t *testing.T) {
+	d := &policy.Dedupe[int]{Key: key}
+	require.ErrorContains(t, pipeline.Check[int](d, d), "twice")
+}
+
+// Keys that never had an answer take no room from those that have.
+func TestStaleKeepsAnswersWhenOtherKeysFail(t *testing.T) {
+	s := &policy.Stale[int]{MaxAge: time.Hour, Keys: 2, Key: key}
+	run := func(k string, err error) (int, error) {
+		return policy.Through(func(context.Context) (int, error) { return 7, err }, policy.Policy[int](s)).Do(keyed(t.Context(), k))
+	}
+	down := errors.New("down")
+	_, err := run("a", nil)
+	require.NoError(t, err)
+	for _, k := range []string{"b", "c", "d"} {
+		_, err = run(k, down)
+		require.ErrorIs(t, err, down)
+	}
+	got, err := run("a", down)
+	require.NoError(t, err)
+	require.Equal(t, 7, got)
+
+	_, _ = run("b", nil)
+	_, _ = run("a", down)
+	_, _ = run("c", nil)
+	_, err = run("a", down)
+	require.NoError(t, err, "asked for later than b")
+	_, err = run("b", down)
+	require.ErrorIs(t, err, down)
 }
 
 // F6: a stale answer is the last good value of its key, at most MaxAge old, and there is none before a success.
@@ -191,4 +290,80 @@ func TestKeyedProperty(t *testing.T) {
 			busy[got] = rapid.Bool().Draw(t, "busy")
 		}
 	})
+}
+
+// A New that panics or ends its goroutine is asked again by the next caller, and troubles no other key.
+func TestKeyedForgetsWhatCouldNotBeMade(t *testing.T) {
+	fails := runtime.Goexit
+	k := policy.Keyed[int]{Max: 1, New: func(key string) int {
+		if key == "bad" {
+			fails()
+		}
+		return len(key)
+	}}
+	over := make(chan any)
+	go func() {
+		defer func() { over <- recover() }()
+		k.Get("bad")
+	}()
+	require.Nil(t, <-over)
+	fails = func() { panic("boom") }
+	for range 2 {
+		require.PanicsWithValue(t, "boom", func() { k.Get("bad") })
+		require.Equal(t, 4, k.Get("good"))
+		require.Equal(t, map[string]int{"good": 4}, k.All())
+	}
+	fails = func() {}
+	require.Equal(t, 3, k.Get("bad"))
+	require.Equal(t, map[string]int{"bad": 3}, k.All())
+}
+
+// While New works on one key others can be had, New itself may ask for them, and what it works on is not forgotten.
+func TestKeyedMakesOneKeyBesideAnother(t *testing.T) {
+	var k policy.Keyed[int]
+	k.Max = 1
+	var crowded map[string]int
+	k.New = func(key string) int {
+		if key == "outer" {
+			n := k.Get("inner") + 1
+			crowded = k.All()
+			return n
+		}
+		return 1
+	}
+	require.Equal(t, 2, k.Get("outer"))
+	require.Empty(t, crowded, "inner found no room")
+	require.Equal(t, map[string]int{"outer": 2}, k.All())
+}
+
+// Where New panics on one of several who wait for a key, another has it made.
+func TestKeyedIsMadeByAnotherWhereNewPanics(t *testing.T) {
+	for range 50 {
+		begun, goOn := make(chan struct{}), make(chan struct{})
+		var calls atomic.Int64
+		k := policy.Keyed[int]{New: func(string) int {
+			if calls.Add(1) == 1 {
+				close(begun)
+				<-goOn
+				panic("boom")
+			}
+			return 7
+		}}
+		first := make(chan any)
+		go func() { first <- panicOf(func() { k.Get("a") }) }()
+		<-begun
+		others := make(chan int)
+		for range 4 {
+			go func() { others <- k.Get("a") }()
+		}
+		for range 10 {
+			runtime.Gosched() // so that most of them wait, which nothing shows
+		}
+		close(goOn)
+		require.Equal(t, "boom", <-first)
+		for range 4 {
+			require.Equal(t, 7, <-others)
+		}
+		require.EqualValues(t, 2, calls.Load())
+	}
 }

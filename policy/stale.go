@@ -51,20 +51,20 @@ func (s *Stale[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	return old, nil
 }
 
-func (s *Stale[T]) answer(ctx context.Context) *answer[T] {
+func (s *Stale[T]) key(ctx context.Context) string {
 	s.once.Do(func() {
 		s.kept.Max = s.Keys
 		s.kept.New = func(string) *answer[T] { return new(answer[T]) }
 	})
 	if s.Key == nil {
-		return s.kept.Get("")
+		return ""
 	}
-	return s.kept.Get(s.Key(ctx))
+	return s.Key(ctx)
 }
 
 func (s *Stale[T]) keep(ctx context.Context, v T) {
 	now := clock.OrSystem(s.Clock).Nanos()
-	a := s.answer(ctx)
+	a := s.kept.Get(s.key(ctx))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.good || now >= a.at {
@@ -74,7 +74,10 @@ func (s *Stale[T]) keep(ctx context.Context, v T) {
 
 func (s *Stale[T]) recall(ctx context.Context) (v T, ok bool) {
 	now := clock.OrSystem(s.Clock).Nanos()
-	a := s.answer(ctx)
+	a, ok := s.kept.peek(s.key(ctx)) // Get would make room for a key that has no answer
+	if !ok {
+		return v, false
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.good || clock.Since(a.at, now) > s.MaxAge {
