@@ -70,6 +70,7 @@ func (c *call) roundTrip(ctx context.Context, body io.ReadCloser) (*http.Respons
 	response, err := c.base.RoundTrip(request)
 	switch alive := release(); {
 	case err != nil:
+		err = because(ctx, err)
 	case response == nil:
 		err = errNothing
 	case !alive && ctx.Err() != nil:
@@ -80,8 +81,7 @@ func (c *call) roundTrip(ctx context.Context, body io.ReadCloser) (*http.Respons
 		return nil, err
 	}
 	kept = true
-	caller := c.request.Context()
-	c.keepOpen(response, context.AfterFunc(caller, func() { cancel(context.Cause(caller)) }), cancel)
+	c.keepOpen(response, cancel)
 	return response, nil
 }
 
@@ -136,12 +136,23 @@ func (c *call) closeBody() {
 	}
 }
 
-// keepOpen has response's body free the request's context at its end, and no earlier.
-func (c *call) keepOpen(response *http.Response, release func() bool, cancel context.CancelCauseFunc) {
+// because is err, or in place of context.Canceled why ctx has ended: HTTP/2 asks the request's context, which is one of
+// ours, only whether it ended and not why.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// keepOpen has the end of response's body, or of the caller's context, free the request's context, and nothing earlier.
+func (c *call) keepOpen(response *http.Response, cancel context.CancelCauseFunc) {
 	if response.Body == nil {
 		response.Body = http.NoBody
 	}
-	b := &body{ReadCloser: response.Body, free: sync.OnceFunc(func() {
+	caller := c.request.Context()
+	release := context.AfterFunc(caller, func() { cancel(context.Cause(caller)) })
+	b := &body{ReadCloser: response.Body, caller: caller, free: sync.OnceFunc(func() {
 		release()
 		cancel(nil)
 	})}
@@ -154,12 +165,14 @@ func (c *call) keepOpen(response *http.Response, release func() bool, cancel con
 // A body is a response's, with what to do at its end.
 type body struct {
 	io.ReadCloser
-	free func()
+	caller context.Context
+	free   func()
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
+		err = because(b.caller, err)
 		b.free()
 	}
 	return n, err

@@ -175,6 +175,44 @@ func TestTransportFreesWhatItDoesNotReturn(t *testing.T) {
 	})
 }
 
+// What a caller's deadline or cancellation ends, ends with its cause, over HTTP/2 as over HTTP/1: before there is a
+// response and while its body is read.
+func TestTransportTellsWhyTheCallersContextEnded(t *testing.T) {
+	for _, http2 := range []bool{false, true} {
+		for _, path := range []string{"/header", "/body"} {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/body" {
+					w.(http.Flusher).Flush()
+				}
+				<-r.Context().Done()
+			}))
+			server.EnableHTTP2 = http2
+			server.StartTLS()
+			client := server.Client()
+			client.Transport = &pipehttp.Transport{Base: client.Transport, Pipeline: impatient}
+			get := func(ctx context.Context) error {
+				request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, nil)
+				require.NoError(t, err)
+				response, err := client.Do(request)
+				if err == nil {
+					_, err = io.ReadAll(response.Body)
+					require.NoError(t, response.Body.Close())
+				}
+				return err
+			}
+			late, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			require.ErrorIs(t, get(late), context.DeadlineExceeded, "%v %v", http2, path)
+			cancel()
+			why := errors.New("why")
+			gone, leave := context.WithCancelCause(t.Context())
+			time.AfterFunc(10*time.Millisecond, func() { leave(why) })
+			require.ErrorIs(t, get(gone), why, "%v %v", http2, path)
+			client.CloseIdleConnections()
+			server.Close()
+		}
+	}
+}
+
 // A deserter leaves its call alone, without as much as cancelling it.
 type deserter struct{}
 
