@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/policy"
@@ -17,9 +18,10 @@ type Lint struct {
 // What Explain looks for.
 const (
 	RuleUnreachable = "unreachable-attempt" // a retry cannot start before an outer limit, always or when attempts hang
-	RuleNested      = "nested-retries"      // a retry inside a retry: their attempts multiply
+	RuleNested      = "nested-retries"      // a retry inside a retry or hedge: their attempts multiply
 	RuleRetriesOpen = "retries-open"        // a retry calls again what an open circuit has refused
 	RuleHidden      = "hidden-failures"     // a fallback inside a retry or breaker, which then see no failure
+	RuleUnseen      = "unseen-faults"       // chaos outside a policy, which is not tried by it
 	RuleIdle        = "idle-window"         // a rate window that the offered calls cannot fill; see Plan.Offered
 )
 
@@ -32,6 +34,7 @@ func lint(all []policy.Description) []Lint {
 			whose := fmt.Sprintf("its max elapsed is %v", r.MaxElapsed)
 			lints = append(lints, unreachable(outer, r.MaxElapsed+1, all[i+1:], whose)...)
 		}
+		var unseen []string
 		for j, inner := range all[i+1:] {
 			within := all[i+j+2:] // what is inside inner
 			switch {
@@ -41,6 +44,12 @@ func lint(all []policy.Description) []Lint {
 				lints = append(lints, Lint{RuleNested, fmt.Sprintf(
 					"%s is inside %s: up to %d × %d calls of the func; keep one of them",
 					title(inner), title(outer), outer.Repeats.Attempts, inner.Repeats.Attempts)})
+			case repeats(inner) && legs(outer) > 1:
+				lints = append(lints, Lint{RuleNested, fmt.Sprintf(
+					"%s is inside %s: up to %d × %d calls of the func; put it outside",
+					title(inner), title(outer), legs(outer), inner.Repeats.Attempts)})
+			case outer.Faults && !inner.Faults:
+				unseen = append(unseen, title(inner))
 			case isBreaker(inner) && repeats(outer):
 				lints = append(lints, retriesOpen(outer, inner)...)
 			case inner.Answers && (repeats(outer) || isBreaker(outer)):
@@ -48,8 +57,25 @@ func lint(all []policy.Description) []Lint {
 					"%s is inside %s, which sees its answers instead of failures; put it outside", title(inner), title(outer))})
 			}
 		}
+		if len(unseen) > 0 {
+			lints = append(lints, Lint{RuleUnseen, fmt.Sprintf(
+				"%s is outside %s, which never see its faults; put it innermost", title(outer), strings.Join(unseen, ", "))})
+		}
 	}
 	return lints
+}
+
+// legs is how often the policy calls although nothing has failed, as a hedge does; 1 where that is not known.
+func legs(d policy.Description) (n int) {
+	defer func() {
+		if recover() != nil {
+			n = 1
+		}
+	}()
+	if d.Repeats != nil || d.Bounds == nil {
+		return 1
+	}
+	return max(1, d.Bounds(policy.Bounds{Calls: policy.Most(1), AtOnce: policy.Most(1)}).Calls.Most)
 }
 
 // repeats reports whether the policy calls more than once.

@@ -24,6 +24,8 @@ func guard() *policy.Breaker[int] {
 	return &policy.Breaker[int]{Circuit: &policy.Circuit{Name: "users"}}
 }
 
+func hedge(legs int) *policy.Hedge[int] { return &policy.Hedge[int]{Delay: time.Second, Max: legs} }
+
 func answer() *policy.Fallback[int] { return &policy.Fallback[int]{Func: policy.Static(0)} }
 
 func eager(v int, err error) policy.Outcome {
@@ -109,6 +111,17 @@ func TestLints(t *testing.T) {
 		}},
 		{"a fallback inside a retry that calls once", []policy.Policy[int]{retry(1, nil), answer()}, nil},
 		{"a fallback inside a limit", []policy.Policy[int]{limit(s), answer()}, nil},
+		{"a retry inside a hedge", []policy.Policy[int]{hedge(3), retry(4, nil)}, []string{
+			"nested-retries: the retry is inside the hedge: up to 3 × 4 calls of the func; put it outside",
+		}},
+		{"a hedge inside a retry", []policy.Policy[int]{retry(4, nil), hedge(3)}, nil},
+		{"a retry inside a hedge of one leg", []policy.Policy[int]{hedge(1), retry(4, nil)}, nil},
+		{"a retry inside what nobody knows", []policy.Policy[int]{policy.PolicyFunc[int](through), retry(4, nil)}, nil},
+		{"chaos outside", []policy.Policy[int]{answer(), &policy.Chaos[int]{Name: "drill", Switch: new(policy.Switch)}, guard(), limit(s)}, []string{
+			`unseen-faults: the chaos "drill" is outside the breaker "users", the timeout, which never see its faults; put it innermost`,
+		}},
+		{"chaos innermost, twice", []policy.Policy[int]{answer(), guard(), &policy.Chaos[int]{Switch: new(policy.Switch)}, &policy.Chaos[int]{Switch: new(policy.Switch)}}, nil},
+
 		{"a fallback inside a fallback", []policy.Policy[int]{answer(), answer()}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -107,7 +107,7 @@ func (c *Chaos[T]) Validate() error {
 // Describe implements Describer.
 func (c *Chaos[T]) Describe() Description {
 	d := Description{
-		Kind: "chaos", Name: c.Name, Clock: clock.OrSystem(c.Clock),
+		Kind: "chaos", Name: c.Name, Clock: clock.OrSystem(c.Clock), Faults: true,
 		Settings: []Setting{setting("rate", percent(c.Rate), "0%")},
 		Bounds: func(inner Bounds) Bounds {
 			if c.Script != nil {

@@ -27,6 +27,7 @@ type Description struct {
 	Repeats *Repeats      // how it calls again, if it does
 	Limit   time.Duration // how long it lets a call take; 0 means no limit
 	Answers bool          // it replaces failures with answers of its own
+	Faults  bool          // it makes failures of its own, for others to be tried with
 	Needs   float64       // calls a second below which it can never act; 0 means none
 }
 

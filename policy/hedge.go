@@ -14,11 +14,13 @@ import (
 // using a Hedge is the declaration that it is. A call marked by Once is not hedged.
 //
 // The next leg starts Delay after the one before, or at once when a leg ends in a TransientFailure, up to Max legs. The
-// first Success wins, and so does any result that says that calling again is no use. The contexts of the other legs are
-// cancelled. That of the winner is left alone, so that what it returned, such as a body yet to be read, stays usable: it
-// ends with the caller's. Where T is plain data, without interfaces, funcs or channels, it ends with the call. If all
-// legs fail their errors are joined. A leg that panics panics on the caller, as a *Panic; one that does so after the
-// call has returned ends the program, as with any goroutine.
+// first Success wins, and so does a PermanentFailure. After a leg whose result is Ignored, because it was refused, no
+// other starts, but those that run may still win. If all legs fail their errors are joined.
+//
+// The losers' contexts are cancelled. That of the winner is left alone, so that what it returned, such as a body yet to
+// be read, stays usable: it ends with the caller's. Where T is plain data, without interfaces, funcs or channels, it ends
+// with the call. A leg that panics panics on the caller, as a *Panic; one that does so after the call has returned ends
+// the program, as with any goroutine.
 //
 // It is safe for concurrent use. Every leg runs on a goroutine of its own.
 type Hedge[T any] struct {
@@ -91,8 +93,10 @@ func plain(t reflect.Type, seen map[reflect.Type]bool) bool {
 				return false
 			}
 		}
+		return true
+	default:
+		return true
 	}
-	return true
 }
 
 func (h *Hedge[T]) legs() int {

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/pipeline"
 	"github.com/holdfast-go/holdfast/policy"
 )
 
@@ -157,8 +158,8 @@ func (p *parent) AfterFunc(func()) func() bool {
 // Plain data needs no context, so that nothing of a call stays with a caller's context that lives on.
 func TestHedgeOfDataLeavesNothingWithTheCallersContext(t *testing.T) {
 	type data struct {
-		names map[string][]*data
-		at    [2]time.Duration
+		Names map[string][]*data
+		At    [2]time.Duration
 	}
 	require.Zero(t, stayWith[data](t))
 	require.Zero(t, stayWith[*data](t))
@@ -324,6 +325,41 @@ func TestHedgeReturnsAPermanentFailureAtOnce(t *testing.T) {
 	_, err := policy.Through(func(context.Context) (int, error) { return 0, bad }, policy.Policy[int](h)).Do(t.Context())
 	require.True(t, err == bad)
 	require.Equal(t, start, v.Nanos())
+}
+
+// A leg that is refused is no answer: the one that is under way may still bring it. Nor is another leg tried.
+func TestHedgeWaitsForTheOthersWhereALegIsRefused(t *testing.T) {
+	v := clock.NewVirtual()
+	g := &policy.Gate{Limit: 1, Clock: v}
+	down := errors.New("down")
+	calls := 0
+	run := func(err error) (int, error) {
+		calls = 0
+		return pipeline.Wrap[int](
+			&policy.Hedge[int]{Delay: time.Second, Max: 3, Clock: v}, &policy.Bulkhead[int]{Gate: g},
+		).Do(t.Context(), func(ctx context.Context) (int, error) {
+			calls++
+			_ = v.Sleep(ctx, 3*time.Second)
+			return 7, err
+		})
+	}
+	got, err := run(nil)
+	require.NoError(t, err)
+	require.Equal(t, 7, got)
+	require.Equal(t, 1, calls)
+	_, err = run(down)
+	require.ErrorIs(t, err, down)
+	require.ErrorIs(t, err, policy.ErrFull)
+	require.Equal(t, 1, calls)
+	slot, err := g.Acquire(t.Context())
+	require.NoError(t, err)
+	start := v.Nanos()
+	_, err = run(nil)
+	_, alone := err.(*policy.Rejection) //nolint:errorlint // it is returned as it is
+	require.True(t, alone)
+	require.Equal(t, start, v.Nanos())
+	slot.Release()
+	v.Run()
 }
 
 // The caller leaves when its context ends, with the cause, and the legs are cancelled.

@@ -51,11 +51,15 @@ func (r *race[T]) run() (T, error) {
 			if !l.returned {
 				l.escalate()
 			}
-			if r.hedge.Classify.Apply(r.ctx, l.v, l.err) != TransientFailure {
+			switch r.hedge.Classify.Apply(r.ctx, l.v, l.err) {
+			case TransientFailure:
+				late = true // no use in waiting for the next leg's time
+			case Ignored:
+				more = 0 // no answer, but another leg may bring one; a further leg would be refused too
+			default:
 				r.winner = l
 				return l.v, l.err
 			}
-			late = true // no use in waiting for the next leg's time
 			failures = append(failures, l.err)
 		}
 		if r.ctx.Err() != nil {

@@ -95,7 +95,7 @@ func TestTransportFreesResponsesThatNobodyDiscards(t *testing.T) {
 	var closed, calls atomic.Int64
 	tr := &pipehttp.Transport{
 		Base: tripper(func(*http.Request) (*http.Response, error) {
-			require.EqualValues(t, calls.Add(1)-1, closed.Load(), "so that a connection is free for this one")
+			require.Equal(t, calls.Add(1)-1, closed.Load(), "so that a connection is free for this one")
 			return &http.Response{StatusCode: 503, Body: closing{strings.NewReader("busy"), &closed}}, nil
 		}),
 		Pipeline: func(string) pipeline.Pipeline[*http.Response] {
