@@ -1,5 +1,6 @@
 // Storm shows how a service collapses under a short surge of load and what brings it back: nothing, with plain retries;
-// a circuit breaker, with. It simulates each policy ten times and writes a page with charts.
+// a budget for them, a limit on calls in flight, or a circuit breaker, with. It simulates each policy ten times and writes
+// a page with charts.
 package main
 
 import (
@@ -30,9 +31,9 @@ func run(out string, seeds int, log io.Writer) error {
 	}
 	defer func() { _ = f.Close() }()
 	page := sim.Page{
-		Title: "Ten seconds of double load: retries keep the service down for good, a circuit breaker lets it come back",
+		Title: "Ten seconds of double load: retries keep the service down for good, unless something limits them",
 		Lead: `Users send 40 requests a second, and 80 between seconds 20 and 30. The slower the server, the more calls it has in flight, and the more it has, the slower it is: 1 s, and 10 ms for each. Clients give up after 3 s.
-With three attempts per request, the retries alone are load enough to keep every call slower than that: the surge is long over, and still nothing works. Waiting at random between attempts does not change how many there are. A breaker stops them for some seconds, and the server catches up.`,
+With three attempts per request, the retries alone are load enough to keep every call slower than that: the surge is long over, and still nothing works. Waiting at random between attempts does not change how many there are. A budget allows one retry for ten requests, a limit of 100 calls in flight refuses what would make the server slow, and a breaker stops everything for some seconds: with each of them the server catches up.`,
 		Table: sim.Table{
 			Caption: fmt.Sprintf("What %d runs each came to", seeds),
 			Columns: []string{"policy", "recovered", "median recovery, from the middle of the surge", "goodput from 60 s to 120 s, a second", "calls per request"},

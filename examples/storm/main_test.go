@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-go/holdfast/pipeline/sim"
 )
 
-func TestTheStormIsOverWithABreakerAndNotWithRetriesAlone(t *testing.T) {
+func TestTheStormIsOverUnlessThereAreOnlyRetries(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it simulates for seconds")
 	}
@@ -23,6 +23,8 @@ func TestTheStormIsOverWithABreakerAndNotWithRetriesAlone(t *testing.T) {
 		"no retry                                   recovered in  1 of 1 runs",
 		"3 attempts at once                         recovered in  0 of 1 runs",
 		"3 attempts, full jitter                    recovered in  0 of 1 runs",
+		"3 attempts, budget of a tenth              recovered in  1 of 1 runs",
+		"3 attempts, at most 100 in flight          recovered in  1 of 1 runs",
 		"3 attempts, breaker around each            recovered in  1 of 1 runs",
 	} {
 		require.Contains(t, log.String(), want)

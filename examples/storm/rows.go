@@ -32,6 +32,17 @@ var rows = []row{
 	{"3 attempts, full jitter", func(env sim.Env) []policy.Policy[none] {
 		return []policy.Policy[none]{attempts(env, policy.FullJitter(policy.Exponential(time.Second, time.Minute)))}
 	}},
+	{"3 attempts, budget of a tenth", func(env sim.Env) []policy.Policy[none] {
+		retry := attempts(env, policy.Constant(0))
+		retry.Budget = &policy.Budget{Clock: env.Clock}
+		return []policy.Policy[none]{retry}
+	}},
+	{"3 attempts, at most 100 in flight", func(env sim.Env) []policy.Policy[none] {
+		return []policy.Policy[none]{
+			attempts(env, policy.Constant(0)),
+			&policy.Bulkhead[none]{Gate: &policy.Gate{Name: "server", Limit: 100, Clock: env.Clock}},
+		}
+	}},
 	{"3 attempts, breaker around each", func(env sim.Env) []policy.Policy[none] {
 		return []policy.Policy[none]{
 			attempts(env, policy.Constant(0)),

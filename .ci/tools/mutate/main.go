@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"go/ast"
+	"go/build"
 	"go/parser"
 	"go/token"
 	"os"
@@ -83,6 +84,9 @@ func find(dir string, prefixes []string) ([]mutant, error) {
 		name := filepath.Base(path)
 		if strings.HasSuffix(name, "_test.go") || !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
 			continue
+		}
+		if built, err := build.Default.MatchFile(dir, name); err != nil || !built {
+			continue // under a build tag that the tests are run without
 		}
 		source, err := os.ReadFile(path)
 		if err != nil {
