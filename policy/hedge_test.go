@@ -439,3 +439,10 @@ func TestHedgeDelayForgets(t *testing.T) {
 	require.Equal(t, before+2, calls, "half of the recent calls took a millisecond")
 	v.Run()
 }
+
+// A call that needs no second leg pays for a goroutine, a timer and a context, and for little besides.
+func TestHedgeAllocatesLittleWithoutASecondLeg(t *testing.T) {
+	next := policy.Through(func(context.Context) (int, error) { return 1, nil }, policy.Policy[int](&policy.Hedge[int]{Delay: time.Hour}))
+	ctx := context.Background()
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = next.Do(ctx) }), 9.0)
+}

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -24,9 +25,14 @@ type race[T any] struct {
 	winner *leg[T]   // the one whose result is returned
 
 	mu    sync.Mutex   // guards the fields below
-	news  *clock.Latch // opened when a leg ends
+	news  *clock.Latch // opened when a leg ends, or is due
 	ended []*leg[T]    // legs whose end the caller has yet to look at
 	over  bool         // the caller has left
+
+	// What most races need, so that it is not allocated piece by piece.
+	first  clock.Latch
+	few    [defaultLegs]leg[T]
+	places [3][defaultLegs]*leg[T]
 }
 
 // A leg is one of the calls of a race.
@@ -41,6 +47,7 @@ type leg[T any] struct {
 // run is the caller's side.
 func (r *race[T]) run() (T, error) {
 	defer r.leave()
+	r.news, r.legs, r.back, r.ended = &r.first, r.places[0][:0], r.places[1][:0], r.places[2][:0]
 	r.start()
 	due := clock.After(r.clock.Nanos(), r.delay) // when the next leg starts
 	more := r.hedge.legs() - 1                   // legs that may still start
@@ -93,13 +100,12 @@ func (r *race[T]) run() (T, error) {
 // start begins another leg.
 func (r *race[T]) start() {
 	ctx, cancel := context.WithCancel(r.ctx)
-	l := &leg[T]{cancel: cancel}
-	r.legs = append(r.legs, l)
-	r.mu.Lock()
-	if r.news == nil {
-		r.news = new(clock.Latch)
+	l := new(leg[T])
+	if n := len(r.legs); n < len(r.few) {
+		l = &r.few[n]
 	}
-	r.mu.Unlock()
+	l.cancel = cancel
+	r.legs = append(r.legs, l)
 	clock.Go(r.clock, func() {
 		if ctx.Err() != nil {
 			return // the race was over before this leg's goroutine came to run
@@ -133,17 +139,20 @@ func (r *race[T]) end(l *leg[T]) {
 }
 
 // wait returns once a leg has ended, the context has, or the next leg is due, which it reports.
-func (r *race[T]) wait(due int64, more bool) (late bool) {
+func (r *race[T]) wait(due int64, more bool) bool {
 	r.mu.Lock()
 	news := r.news
 	r.mu.Unlock()
-	if !more {
-		_ = news.Wait(r.ctx, r.clock)
-		return false
+	var late atomic.Bool
+	if more {
+		timer := r.clock.AfterFunc(time.Duration(due-r.clock.Nanos()), func() {
+			late.Store(true)
+			news.Open()
+		})
+		defer timer.Stop()
 	}
-	ctx, cancel := clock.WithTimeout(r.ctx, r.clock, time.Duration(due-r.clock.Nanos()), nil)
-	defer cancel()
-	return news.Wait(ctx, r.clock) != nil
+	_ = news.Wait(r.ctx, r.clock)
+	return late.Load()
 }
 
 // pop is a leg that has ended, or nil once the caller has seen all of them.
