@@ -111,6 +111,21 @@ func TestThrottleConfigure(t *testing.T) {
 	require.Zero(t, throttle.DropRate(), "counted anew")
 }
 
+// A throttle that begins to count anew while a call is being drawn counts that call.
+func TestThrottleConfigureWhileACallIsDrawn(t *testing.T) {
+	v := clock.NewVirtual()
+	th := &policy.Throttle{Clock: v}
+	th.Rand = func() float64 {
+		require.NoError(t, th.Configure(func(n *policy.Throttle) { n.Window = time.Second }))
+		return 0
+	}
+	for range 10 {
+		th.Done(policy.TransientFailure)
+	}
+	require.ErrorIs(t, th.Acquire(), policy.ErrThrottled)
+	require.InDelta(t, 0.5, th.DropRate(), 0, "one of one")
+}
+
 func TestLimitConfigure(t *testing.T) {
 	l := &policy.Limit{Initial: 40, Clock: clock.NewVirtual()}
 	a, err := l.Acquire(0)

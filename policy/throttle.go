@@ -58,6 +58,7 @@ func (t *Throttle) Acquire() error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.begin(now) // Configure may have come in between
 	t.seen.add(now, 0)
 	if t.refusal == nil {
 		t.refusal = &Rejection{Policy: "shed", Name: t.Name, Reason: ErrThrottled}
