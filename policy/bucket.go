@@ -35,6 +35,7 @@ type Bucket struct {
 	MaxWait time.Duration // how long one waits for a turn at most; 0 means not at all
 	Clock   clock.Clock   // nil means clock.System
 
+	verdict verdict
 	mu      sync.Mutex // guards the fields below
 	begun   bool
 	next    turn       // when the next turn is due if nothing is saved up
@@ -106,6 +107,9 @@ func (r rules) shift(t turn, n int64) turn {
 
 // Allow takes a turn if there is one now, and reports whether there was.
 func (b *Bucket) Allow() bool {
+	if b.verdict.by(b.Validate) != nil {
+		return false
+	}
 	_, _, err := b.take(clock.OrSystem(b.Clock).Nanos(), 0)
 	return err == nil
 }
@@ -115,6 +119,9 @@ func (b *Bucket) Allow() bool {
 func (b *Bucket) Acquire(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if err := b.verdict.by(b.Validate); err != nil {
+		return err
 	}
 	c := clock.OrSystem(b.Clock)
 	b.mu.Lock()
@@ -151,9 +158,6 @@ func (b *Bucket) take(now int64, patience time.Duration) (mine turn, wait time.D
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.rules()
-	if r.rate < 0 || r.per < 0 || b.Burst < 0 {
-		return turn{}, 0, b.validate()
-	}
 	for len(b.given) > 0 && b.given[0].ceil() < now {
 		b.given = b.given[1:] // nobody wanted it
 	}
@@ -210,6 +214,9 @@ func (b *Bucket) rejection(due turn) *Rejection {
 // over if it is valid. What is saved up, or taken in advance, stays so many turns; who waits keeps the time it was given.
 // Where two configure at once the last has its way.
 func (b *Bucket) Configure(change func(*Bucket)) error {
+	if err := b.verdict.by(b.Validate); err != nil {
+		return err
+	}
 	now := clock.OrSystem(b.Clock).Nanos()
 	return reconfigure(&b.mu, change, b.settings,
 		func(n *Bucket) error {
@@ -236,10 +243,6 @@ func (b *Bucket) settings() *Bucket {
 func (b *Bucket) Validate() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.validate()
-}
-
-func (b *Bucket) validate() error {
 	p := problems{owner: "Bucket"}
 	notNegative(&p, "Rate", b.Rate)
 	notNegative(&p, "Per", b.Per)

@@ -14,9 +14,9 @@ import (
 // fleet of clients that may each make a few retries a second makes a storm.
 //
 // Over any interval the extra calls are at most Cap + Ratio × the first calls in it. The zero value works: one extra
-// call for ten first ones. One Budget may serve many pipelines. It is safe for concurrent use, never blocks, and
-// allocates nothing; every call reads the clock once. It must not be copied, and its fields
-// only be changed by Configure, after first use.
+// call for ten first ones. One that Validate finds fault with allows none. One Budget may serve many pipelines. It is
+// safe for concurrent use, never blocks, and allocates nothing; every call reads the clock once. It must not be copied,
+// and its fields only be changed by Configure, after first use.
 //
 // Source: Marc Brooker, "Fixing retries with token buckets and circuit breakers", 2022,
 // https://brooker.co.za/blog/2022/02/28/retries.html
@@ -26,11 +26,12 @@ type Budget struct {
 	TTL   time.Duration // how long a deposit lasts, or up to a tenth less; 0 means 10s
 	Clock clock.Clock   // nil means clock.System
 
-	mu     sync.Mutex // guards the fields below
-	credit int64      // in units: the sum of held
-	held   [10]int64  // by when it was deposited: each is a tenth of TTL
-	latest int        // in held
-	begun  int64      // when latest began
+	verdict verdict
+	mu      sync.Mutex // guards the fields below
+	credit  int64      // in units: the sum of held
+	held    [10]int64  // by when it was deposited: each is a tenth of TTL
+	latest  int        // in held
+	begun   int64      // when latest began
 }
 
 const (
@@ -44,6 +45,9 @@ const (
 
 // Deposit counts a first call.
 func (b *Budget) Deposit() {
+	if b.verdict.by(b.Validate) != nil {
+		return
+	}
 	now := clock.OrSystem(b.Clock).Nanos()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -53,6 +57,9 @@ func (b *Budget) Deposit() {
 
 // Withdraw takes the credit for one extra call, and reports whether there was enough.
 func (b *Budget) Withdraw() bool {
+	if b.verdict.by(b.Validate) != nil {
+		return false
+	}
 	now := clock.OrSystem(b.Clock).Nanos()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,6 +80,9 @@ func (b *Budget) refund() {
 
 // Credit is the number of extra calls that the budget would allow now.
 func (b *Budget) Credit() float64 {
+	if b.verdict.by(b.Validate) != nil {
+		return 0
+	}
 	now := clock.OrSystem(b.Clock).Nanos()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -126,6 +136,9 @@ func units(v, def float64) int64 {
 // Configure changes Ratio, Cap and TTL while the budget is in use: change edits a copy of them, which is taken over if
 // it is valid. What is held stays, as far as the new Cap allows. Where two configure at once the last has its way.
 func (b *Budget) Configure(change func(*Budget)) error {
+	if err := b.verdict.by(b.Validate); err != nil {
+		return err
+	}
 	return reconfigure(&b.mu, change, b.settings,
 		func(n *Budget) error { return fixed("Budget", map[string]bool{"Clock": n.Clock != nil}) },
 		func(n *Budget) {

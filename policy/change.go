@@ -39,8 +39,8 @@ func (c *Circuit) force(state State) {
 }
 
 // Configure changes Trip, Cooldown, Probes, Successes, ProbeLease, Slow and RampUp while the circuit is in use: change
-// edits a copy of them, which is taken over if it is valid. The state stays, an opening lasts as long as it was to, and calls in flight
-// count. Another Trip or Slow begins to count anew. Where two configure at once the last has its way.
+// edits a copy of them, which is taken over if it is valid. The state stays, an opening lasts as long as it was to, and
+// calls in flight count. Another Trip or Slow begins to count anew. Where two configure at once the last has its way.
 func (c *Circuit) Configure(change func(*Circuit)) error {
 	if err := c.begin(); err != nil {
 		return err

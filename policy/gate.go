@@ -30,6 +30,7 @@ type Gate struct {
 	MaxWait time.Duration // how long one waits at most; 0 means as long as its context lasts
 	Clock   clock.Clock   // nil means clock.System
 
+	verdict  verdict
 	mu       sync.Mutex // guards the fields below
 	inFlight int
 	waiting  list.List // of *place, first come first
@@ -70,6 +71,9 @@ func (g *Gate) enter(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if err := g.verdict.by(g.Validate); err != nil {
+		return err
+	}
 	g.mu.Lock()
 	limit, queue := g.size()
 	if g.inFlight < limit && g.waiting.Len() == 0 {
@@ -77,11 +81,8 @@ func (g *Gate) enter(ctx context.Context) error {
 		g.mu.Unlock()
 		return nil
 	}
-	if g.waiting.Len() >= queue || limit < 0 {
+	if g.waiting.Len() >= queue {
 		defer g.mu.Unlock()
-		if err := g.validate(); err != nil {
-			return err
-		}
 		return g.rejection()
 	}
 	p := new(place)
@@ -159,6 +160,9 @@ func (g *Gate) give() {
 // if it is valid. Calls in flight and in the queue stay, also where there are more of them than now allowed, and who
 // waits waits as long as it was to. Where two configure at once the last has its way.
 func (g *Gate) Configure(change func(*Gate)) error {
+	if err := g.verdict.by(g.Validate); err != nil {
+		return err
+	}
 	err := reconfigure(&g.mu, change,
 		func() *Gate { return &Gate{Limit: g.Limit, Queue: g.Queue, MaxWait: g.MaxWait} },
 		func(n *Gate) error {
@@ -198,10 +202,6 @@ func (g *Gate) rejection() *Rejection {
 func (g *Gate) Validate() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.validate()
-}
-
-func (g *Gate) validate() error {
 	p := problems{owner: "Gate"}
 	notNegative(&p, "Limit", g.Limit)
 	notNegative(&p, "Queue", g.Queue)

@@ -28,11 +28,12 @@ import (
 type Limit struct {
 	Name      string
 	Algorithm Algorithm   // how the limit follows what calls tell; nil means Gradient{}
-	Initial   int         // what it begins with; 0 means 20, or the nearest that Min and Max allow
-	Min       int         // 0 means 1
-	Max       int         // 0 means 1000
+	Initial   int         // what it begins with, up to a million; 0 means 20, or the nearest that Min and Max allow
+	Min       int         // up to a million; 0 means 1
+	Max       int         // up to a million; 0 means 1000, or Min if that is more
 	Clock     clock.Clock // nil means clock.System
 
+	verdict  verdict
 	mu       sync.Mutex // guards the fields below
 	limit    float64    // 0 before first use
 	inFlight int
@@ -65,6 +66,7 @@ const (
 	firstProbe      = 5   // rounds after the beginning, which may have been busy already
 	stillQueued     = 0.6 // of the latency, for half the calls in flight: nearly all of it is waiting
 	priorities      = 10
+	largestLimit    = 1_000_000
 )
 
 // An Admission is a call that a Limit has let through. It must not be copied.
@@ -75,7 +77,7 @@ type Admission struct {
 }
 
 // Acquire lets a call of a priority through, 0 for the highest. Whoever gets an Admission must say how the call ended.
-// The error is a *Rejection for ErrFull.
+// The error is a *Rejection for ErrFull, or that of Validate.
 func (l *Limit) Acquire(priority int) (Admission, error) {
 	begun, err := l.admit(priority)
 	if err != nil {
@@ -105,6 +107,9 @@ func (l *Limit) Load() (inFlight, limit int) {
 func (l *Limit) allowed() int { return max(l.least(), int(l.limit)>>l.depth) }
 
 func (l *Limit) admit(priority int) (begun int64, err error) {
+	if err := l.verdict.by(l.Validate); err != nil {
+		return 0, err
+	}
 	begun = clock.OrSystem(l.Clock).Nanos()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -216,6 +221,9 @@ func (l *Limit) initial() int {
 // if it is valid. What was learned stays, as far as Min and Max allow, and so do calls in flight. Where two configure at
 // once the last has its way.
 func (l *Limit) Configure(change func(*Limit)) error {
+	if err := l.verdict.by(l.Validate); err != nil {
+		return err
+	}
 	return reconfigure(&l.mu, change, l.settings,
 		func(n *Limit) error {
 			return fixed("Limit", map[string]bool{"Name": n.Name != "", "Clock": n.Clock != nil})
@@ -239,9 +247,9 @@ func (l *Limit) Validate() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := problems{owner: "Limit"}
-	notNegative(&p, "Initial", l.Initial)
-	notNegative(&p, "Min", l.Min)
-	notNegative(&p, "Max", l.Max)
+	p.size("Initial", l.Initial)
+	p.size("Min", l.Min)
+	p.size("Max", l.Max)
 	if l.Max > 0 && l.Max < l.Min {
 		p.add(".Max is %d; want Min, which is %d, or more", l.Max, l.Min)
 	}

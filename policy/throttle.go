@@ -31,6 +31,7 @@ type Throttle struct {
 	Clock   clock.Clock    // nil means clock.System
 	Rand    func() float64 // in [0, 1), safe for concurrent use; nil means math/rand/v2
 
+	verdict verdict
 	mu      sync.Mutex // guards the fields below
 	seen    *window    // calls are requests, failures those that were accepted; nil before first use
 	refusal *Rejection
@@ -42,8 +43,12 @@ const (
 	defaultMaxDrop = 0.9
 )
 
-// Acquire returns nil for a call to make, whose end Done must hear of, or a *Rejection for ErrThrottled.
+// Acquire returns nil for a call to make, whose end Done must hear of, a *Rejection for ErrThrottled, or the error of
+// Validate.
 func (t *Throttle) Acquire() error {
+	if err := t.verdict.by(t.Validate); err != nil {
+		return err
+	}
 	now := clock.OrSystem(t.Clock).Nanos()
 	p := t.dropRate(now)
 	if p <= 0 {
@@ -68,7 +73,7 @@ func (t *Throttle) Acquire() error {
 
 // Done says how a call ended: a TransientFailure was not accepted, and Ignored does not count.
 func (t *Throttle) Done(o Outcome) {
-	if o == Ignored {
+	if o == Ignored || t.verdict.by(t.Validate) != nil {
 		return
 	}
 	accepted := 1
@@ -83,7 +88,12 @@ func (t *Throttle) Done(o Outcome) {
 }
 
 // DropRate is the probability by which a call would be refused now.
-func (t *Throttle) DropRate() float64 { return t.dropRate(clock.OrSystem(t.Clock).Nanos()) }
+func (t *Throttle) DropRate() float64 {
+	if t.verdict.by(t.Validate) != nil {
+		return 1
+	}
+	return t.dropRate(clock.OrSystem(t.Clock).Nanos())
+}
 
 func (t *Throttle) dropRate(now int64) float64 {
 	t.mu.Lock()
@@ -104,7 +114,7 @@ func (t *Throttle) dropRate(now int64) float64 {
 func (t *Throttle) begin(now int64) {
 	if t.seen == nil {
 		length := t.Window
-		if length <= 0 {
+		if length == 0 {
 			length = defaultSheds
 		}
 		t.seen = &window{start: now, length: int64(length)}
@@ -114,6 +124,9 @@ func (t *Throttle) begin(now int64) {
 // Configure changes K, Window and MaxDrop while the throttle is in use: change edits a copy of them, which is taken over
 // if it is valid. Another Window begins to count anew. Where two configure at once the last has its way.
 func (t *Throttle) Configure(change func(*Throttle)) error {
+	if err := t.verdict.by(t.Validate); err != nil {
+		return err
+	}
 	return reconfigure(&t.mu, change, t.settings,
 		func(n *Throttle) error {
 			return fixed("Throttle", map[string]bool{"Name": n.Name != "", "Clock": n.Clock != nil, "Rand": n.Rand != nil})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync"
 
 	"github.com/holdfast-go/holdfast/clock"
 )
@@ -44,6 +45,13 @@ func notNegative[N cmp.Ordered](p *problems, name string, v N) {
 	}
 }
 
+// size adds an error where v is no number of calls that a Limit may stand at.
+func (p *problems) size(name string, v int) {
+	if v < 0 || v > largestLimit {
+		p.add(".%s is %d; want 0 to %d", name, v, largestLimit)
+	}
+}
+
 func (p *problems) clock(c clock.Clock) {
 	switch {
 	case c == nil:
@@ -52,6 +60,17 @@ func (p *problems) clock(c clock.Clock) {
 	case !reflect.ValueOf(c).Comparable():
 		p.add(".Clock is a %T, which cannot be compared; want a pointer to it", c)
 	}
+}
+
+// A verdict is what a core's Validate says, asked when it is first used: somebody may use it without a pipeline.
+type verdict struct {
+	once sync.Once
+	err  error
+}
+
+func (v *verdict) by(validate func() error) error {
+	v.once.Do(func() { v.err = validate() })
+	return v.err
 }
 
 // isNil reports whether v is nil, or a nil pointer or func in an interface.

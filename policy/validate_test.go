@@ -1,6 +1,8 @@
 package policy_test
 
 import (
+	"context"
+	"math"
 	"reflect"
 	"testing"
 
@@ -26,6 +28,67 @@ func TestEveryClockIsChecked(t *testing.T) {
 			require.ErrorContains(t, v.Validate(), text, "%T", v)
 		}
 	}
+}
+
+// A core that is wrong says so to those, too, who use it without a pipeline, and lets nothing through; not even what
+// is wrong with its clock comes out as a panic.
+func TestAnInvalidCoreLetsNothingThrough(t *testing.T) {
+	var noClock *clock.Virtual
+	acquire := map[string]func() error{}
+	for name, l := range map[string]*policy.Limit{
+		"Limit.Min is -5": {Min: -5}, "Limit.Max is 1000001": {Max: 1_000_001}, "Limit.Clock is a nil": {Clock: noClock},
+	} {
+		acquire[name] = func() error { _, err := l.Acquire(0); return err }
+		require.ErrorContains(t, l.Configure(func(l *policy.Limit) {}), name)
+	}
+	for name, g := range map[string]*policy.Gate{
+		"Gate.MaxWait is -1": {MaxWait: -1}, "Gate.Queue is -1": {Queue: -1}, "Gate.Clock is a nil": {Clock: noClock},
+	} {
+		acquire[name] = func() error { _, err := g.Acquire(context.Background()); return err }
+		require.ErrorContains(t, g.Configure(func(g *policy.Gate) {}), name)
+	}
+	for name, b := range map[string]*policy.Bucket{
+		"Bucket.Burst is": {Per: math.MaxInt64, Burst: math.MaxInt}, "Bucket.MaxWait is -1": {MaxWait: -1}, "Bucket.Clock is a nil": {Clock: noClock},
+	} {
+		acquire[name] = func() error { return b.Acquire(context.Background()) }
+		require.ErrorContains(t, b.Configure(func(b *policy.Bucket) {}), name)
+		require.False(t, b.Allow(), name)
+	}
+	for name, s := range map[string]*policy.Throttle{
+		"Throttle.K is NaN": {K: math.NaN()}, "Throttle.K is 0.5": {K: 0.5}, "Throttle.Clock is a nil": {Clock: noClock},
+	} {
+		acquire[name] = s.Acquire
+		require.ErrorContains(t, s.Configure(func(s *policy.Throttle) {}), name)
+		s.Done(policy.Success)
+		require.InDelta(t, 1, s.DropRate(), 0, name)
+	}
+	for name, acquire := range acquire {
+		require.ErrorContains(t, acquire(), name)
+		require.ErrorContains(t, acquire(), name, "and again")
+	}
+	for name, b := range map[string]*policy.Budget{
+		"Budget.Cap is -1": {Cap: -1}, "Budget.Ratio is NaN": {Ratio: math.NaN()}, "Budget.Clock is a nil": {Clock: noClock},
+	} {
+		for range 20 {
+			b.Deposit()
+		}
+		require.Zero(t, b.Credit(), name)
+		require.False(t, b.Withdraw(), name)
+		require.ErrorContains(t, b.Configure(func(b *policy.Budget) {}), name)
+	}
+}
+
+// The largest numbers that are valid are safe to count with, on 32 bits, too.
+func TestALimitOfAMillionIsOne(t *testing.T) {
+	l := &policy.Limit{Min: 1_000_000, Max: 1_000_000, Clock: clock.NewVirtual()}
+	for range 100_000 {
+		_, err := l.Acquire(9)
+		require.NoError(t, err)
+	}
+	_, err := l.Acquire(9)
+	require.ErrorIs(t, err, policy.ErrFull, "a tenth is for the lowest priority")
+	_, err = l.Acquire(8)
+	require.NoError(t, err)
 }
 
 // slippery is a clock whose values cannot be compared.
