@@ -55,8 +55,8 @@ func (d *Dedupe[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	if ctx.Err() != nil {
 		return zero, context.Cause(ctx)
 	}
-	s := d.join(ctx, key, next)
-	ended, err := d.await(ctx, key, s)
+	s, start := d.join(ctx, key, next)
+	ended, err := d.await(ctx, key, s, start)
 	switch {
 	case !ended:
 		return zero, err
@@ -68,35 +68,38 @@ func (d *Dedupe[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	return s.v, s.err
 }
 
-// await returns when s has ended, which it reports, or else ctx has.
-func (d *Dedupe[T]) await(ctx context.Context, key string, s *shared[T]) (ended bool, err error) {
+// await returns when s has ended, which it reports, or else ctx has. The caller with a func to start starts it.
+func (d *Dedupe[T]) await(ctx context.Context, key string, s *shared[T], start func()) (ended bool, err error) {
 	defer func() { ended = d.leave(key, s) }()
-	return false, s.over.Wait(ctx, clock.OrSystem(d.Clock))
+	c := clock.OrSystem(d.Clock)
+	if start != nil {
+		clock.Go(c, start)
+	}
+	return false, s.over.Wait(ctx, c)
 }
 
-// join is the call under way for key, or a new one.
-func (d *Dedupe[T]) join(ctx context.Context, key string, next Next[T]) *shared[T] {
+// join is the call under way for key, or a new one, which start begins.
+func (d *Dedupe[T]) join(ctx context.Context, key string, next Next[T]) (s *shared[T], start func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if s := d.shared[key]; s != nil {
 		s.callers++
-		return s
+		return s, nil
 	}
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := &shared[T]{callers: 1, cancel: cancel}
+	s = &shared[T]{callers: 1, cancel: cancel}
 	if d.shared == nil {
 		d.shared = make(map[string]*shared[T])
 	}
 	d.shared[key] = s
-	clock.Go(clock.OrSystem(d.Clock), func() {
+	return s, func() {
 		if own.Err() != nil {
 			return // all have left before this goroutine came to run
 		}
 		defer d.end(key, s)
 		s.v, s.err = next.Do(own)
 		s.returned = true
-	})
-	return s
+	}
 }
 
 // end tells the callers, and lets the next one for key start anew. It is deferred by the shared call.

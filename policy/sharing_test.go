@@ -367,3 +367,24 @@ func TestKeyedIsMadeByAnotherWhereNewPanics(t *testing.T) {
 		require.EqualValues(t, 2, calls.Load())
 	}
 }
+
+// eager is a clock that runs at once, on the caller's goroutine, what it is to run beside it.
+type eager struct{ clock.Clock }
+
+func (*eager) Go(f func()) { f() }
+
+func (e *eager) Wait(ctx context.Context, l *clock.Latch) error { return l.Wait(ctx, e.Clock) }
+
+// A clock is somebody else's code, and is not called with a lock held.
+func TestCallsBesideTheCallerMayRunAtOnce(t *testing.T) {
+	c := &eager{clock.NewVirtual()}
+	for _, p := range []policy.Policy[int]{
+		&policy.Dedupe[int]{Key: func(context.Context) string { return "a" }, Clock: c},
+		&policy.Hedge[int]{Delay: 1, Clock: c},
+		&policy.Timeout[int]{Limit: 1, Detach: true, Clock: c},
+	} {
+		v, err := policy.Through(func(context.Context) (int, error) { return 7, nil }, p).Do(t.Context())
+		require.NoError(t, err, "%T", p)
+		require.Equal(t, 7, v)
+	}
+}
