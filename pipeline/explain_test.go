@@ -99,6 +99,14 @@ type clumsy struct{ _ *int }
 func (clumsy) Delay(policy.Step) time.Duration { return 0 }
 func (clumsy) String() string                  { panic("clumsy") }
 
+// So many waits are not added up one by one, but the bound still holds for waits that grow for as long.
+func TestBoundsOfVeryManyAttempts(t *testing.T) {
+	const attempts = 30_000
+	b := pipeline.Wrap[int](&policy.Retry[int]{Attempts: attempts, Backoff: policy.Linear(1, time.Hour)}).Explain().Bounds
+	require.GreaterOrEqual(t, b.Wait.Most, time.Duration((attempts-1)*attempts/2))
+	require.Less(t, b.Wait.Most, 2*time.Duration((attempts-1)*attempts/2))
+}
+
 // Explain survives whatever panics on the way, and what depends on it is unknown.
 func TestExplainSurvivesWhatPanics(t *testing.T) {
 	for name, p := range map[string]policy.Policy[int]{
