@@ -123,12 +123,12 @@ func parsePhase(words []string) (p Phase, err error) {
 	}
 	words = words[1:]
 	if len(words) > 0 && strings.HasSuffix(words[0], "%") {
-		percent, err := strconv.ParseFloat(strings.TrimSuffix(words[0], "%"), 64)
-		if err != nil || !(percent > 0 && percent <= 100) {
+		share, err := strconv.ParseFloat(strings.TrimSuffix(words[0], "%")+"e-2", 64) // not rounded twice
+		if err != nil || !(share > 0 && share <= 1) {
 			return p, fmt.Errorf("want a share above 0%% and up to 100%%, not %q", words[0])
 		}
-		if percent < 100 {
-			p.Share = percent / 100
+		if share < 1 {
+			p.Share = share
 		}
 		words = words[1:]
 	}

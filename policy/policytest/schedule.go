@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/holdfast-go/holdfast/clock"
 )
 
 // A Schedule says how a dependency behaves. It is data: it can be printed, pasted into a test, and played any number of
@@ -127,12 +129,11 @@ type Phase struct {
 
 // At is how a call goes in the phase it falls into.
 func (p Phases) At(call Call) Step {
-	var end time.Duration
 	for _, phase := range p {
-		end += phase.For
-		if call.Since < end {
+		if call.Since < phase.For {
 			return phase.at(call)
 		}
+		call.Since -= phase.For
 	}
 	return Step{}
 }
@@ -152,7 +153,7 @@ func (p Phase) at(call Call) Step {
 func (p Phases) Length() time.Duration {
 	var length time.Duration
 	for _, phase := range p {
-		length += phase.For
+		length = time.Duration(clock.After(int64(length), phase.For))
 	}
 	return length
 }
@@ -170,7 +171,7 @@ func (p Phases) String() string {
 func (p Phase) String() string {
 	text := p.For.String()
 	if p.Share > 0 && p.Share < 1 {
-		text += " " + strconv.FormatFloat(p.Share*100, 'g', -1, 64) + "%"
+		text += " " + percent(p.Share)
 	}
 	if p.Step != (Step{}) || p.Capacity == 0 {
 		text += " " + p.Step.String()
@@ -179,6 +180,20 @@ func (p Phase) String() string {
 		text += " capacity " + strconv.Itoa(p.Capacity)
 	}
 	return text
+}
+
+// percent is a share between 0 and 1 as a percentage. The digits are the share's own with the point two places on,
+// because a product by 100 would be rounded, and might be that of another share.
+func percent(share float64) string {
+	digits := strings.TrimPrefix(strconv.FormatFloat(share, 'f', -1, 64), "0.") + "00"
+	whole, rest := strings.TrimLeft(digits[:2], "0"), strings.TrimRight(digits[2:], "0")
+	if whole == "" {
+		whole = "0"
+	}
+	if rest != "" {
+		rest = "." + rest
+	}
+	return whole + rest + "%"
 }
 
 // GoString is the schedule as a Go expression.

@@ -3,11 +3,13 @@ package policytest_test
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/holdfast-go/holdfast/clock"
 	"github.com/holdfast-go/holdfast/pipeline"
@@ -70,8 +72,33 @@ func FuzzParse(f *testing.F) {
 		}
 		again, err := policytest.Parse(s.String())
 		require.NoError(t, err, "%q, printed as %q", text, s)
+		require.Equal(t, s, again)
 		require.Equal(t, s.String(), again.String())
 	})
+}
+
+// A share prints as a person would write it, and comes back as it was, to the last bit.
+func TestSharesParseBack(t *testing.T) {
+	for share, text := range map[float64]string{
+		0.07: "7%", 0.29: "29%", 0.145: "14.5%", 0.001: "0.1%", 1.0 / 3: "33.33333333333333%", 1e-7: "0.00001%",
+	} {
+		require.Contains(t, policytest.Phase{For: 1, Share: share}.String(), " "+text+" ")
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		p := policytest.Phases{{For: 1, Share: rapid.Float64Range(0, 1).Draw(t, "share")}}
+		if p[0].Share == 1 {
+			p[0].Share = 0 // which means 1
+		}
+		require.Equal(t, p, policytest.MustParse(p.String()))
+	})
+}
+
+// Phases that last longer than a duration can say are those that it can reach.
+func TestPhasesWithoutEnd(t *testing.T) {
+	p := policytest.Phases{{For: math.MaxInt64}, {For: math.MaxInt64, Step: policytest.Step{Act: policytest.Fail}}}
+	require.Equal(t, time.Duration(math.MaxInt64), p.Length())
+	require.Equal(t, policytest.OK, p.At(policytest.Call{Since: math.MaxInt64 - 1}).Act)
+	require.Equal(t, policytest.Fail, p.At(policytest.Call{Since: math.MaxInt64}).Act)
 }
 
 // A Script does what its schedule says, and remembers what it did.
