@@ -335,5 +335,5 @@ func nothingLeft(v *clock.Virtual) error {
 		}
 		runtime.Gosched()
 	}
-	return fmt.Errorf("%d timers are left", v.Pending())
+	return fmt.Errorf("timers left: %d", v.Pending())
 }

@@ -15,9 +15,10 @@ import (
 	"github.com/holdfast-go/holdfast/pipeline"
 )
 
-// Check runs the pipelines that build makes against Cases, ten thousand of them, which takes a second or two, and fails tb
-// with the smallest case it can find in which a property does not hold. Under the race detector it is three hundred.
-// build is called for every run, and must make everything anew, circuits and budgets too. Where no properties are given, they are KeepsResults, KeepsBounds and NothingLeft.
+// Check runs the pipelines that build makes against Cases, ten thousand of them, which takes a second or two, and fails
+// tb with the smallest case it can find in which a property does not hold. Under the race detector it is three hundred.
+// build is called for every run, and must make everything anew, circuits and budgets too. Where no properties are given,
+// they are KeepsResults, KeepsBounds and NothingLeft.
 //
 // The flag -rapid.checks says how many cases to try, -rapid.seed where to begin.
 func Check[T any](tb testing.TB, build func(Env) pipeline.Pipeline[T], properties ...Property) {

@@ -135,3 +135,38 @@ func TestCheckWithoutProperties(t *testing.T) {
 	require.NotNil(t, found)
 	require.Equal(t, []string{"proptest.NothingLeft()"}, found.broken)
 }
+
+// A goroutine that the pipeline has started and left is found. One that somebody else starts meanwhile, such as a test
+// beside this one, is not blamed on it.
+func TestNothingLeftKnowsWhoseGoroutinesAre(t *testing.T) {
+	over := make(chan struct{})
+	defer close(over)
+	waits := func(context.Context, policy.Next[int]) (int, error) {
+		go func() { <-over }()
+		return 7, nil
+	}
+	one := Case{Requests: Every(0, 1)}
+	found := judge(one, func(Env) pipeline.Pipeline[int] { return pipeline.Wrap(policy.PolicyFunc[int](waits)) }, []Property{NothingLeft()})
+	require.NotNil(t, found)
+	require.ErrorContains(t, errors.Join(found.errs...), "goroutines left behind: 1")
+
+	asked, started := make(chan struct{}), make(chan struct{})
+	go func() { // a neighbour
+		for range asked {
+			go func() { <-over }()
+			started <- struct{}{}
+		}
+	}()
+	defer close(asked)
+	found = judge(one, func(Env) pipeline.Pipeline[int] {
+		asked <- struct{}{}
+		<-started
+		return pipeline.Wrap[int]()
+	}, []Property{NothingLeft()})
+	require.Nil(t, found)
+}
+
+// A dependency that is well again at once may be asked for at once.
+func TestRecoversAtOnce(t *testing.T) {
+	Replay(t, Case{Requests: Every(0, 1)}, func(Env) pipeline.Pipeline[int] { return pipeline.Wrap[int]() }, Recovers(0))
+}

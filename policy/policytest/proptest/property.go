@@ -68,7 +68,7 @@ func NoCallWhileOpen() Property {
 // Recovers is the property that d after the dependency is well again, whatever was before, a request succeeds at the
 // first call, and not by a fallback: nothing keeps the outage going. Twenty requests come meanwhile.
 func Recovers(d time.Duration) Property {
-	return Property{Name: "proptest.Recovers(" + goDuration(d) + ")", Probe: d, Judge: func(r *Run) error {
+	return Property{Name: "proptest.Recovers(" + goDuration(d) + ")", Probe: max(d, 1), Judge: func(r *Run) error {
 		last := r.Probes[len(r.Probes)-1]
 		if last.Err != nil || last.Panic != nil || last.Calls != 1 || last.FellBack {
 			return fmt.Errorf("%v after the dependency was well again, a request made %d calls and got %s", d, last.Calls, last.said())

@@ -106,8 +106,13 @@ type runner[T any] struct {
 type requestKey struct{}
 
 // run puts what build builds through c, and goes on for probe.
-func run[T any](c Case, build func(Env) pipeline.Pipeline[T], probe time.Duration) *Run {
-	before := runtime.NumGoroutine()
+func run[T any](c Case, build func(Env) pipeline.Pipeline[T], probe time.Duration) (r *Run) {
+	census(func(others func() int) { r = play(c, build, probe, others) })
+	return r
+}
+
+// play is run, with what counts the goroutines that came of it.
+func play[T any](c Case, build func(Env) pipeline.Pipeline[T], probe time.Duration, others func() int) *Run {
 	v := clock.NewVirtual()
 	if c.Seed != 0 { // what happens at one instant happens in any order
 		v.Shuffle(c.Seed)
@@ -140,7 +145,7 @@ func run[T any](c Case, build func(Env) pipeline.Pipeline[T], probe time.Duratio
 	}
 	r.collect()
 	if r.broken == nil {
-		r.left = r.leftovers(p.Circuits(), before)
+		r.left = r.leftovers(p.Circuits(), others)
 	}
 	return &r.Run
 }
@@ -305,22 +310,24 @@ func (r *runner[T]) collect() {
 }
 
 // leftovers says what a run has left behind. Goroutines that are ending need a moment.
-func (r *runner[T]) leftovers(circuits []*policy.Circuit, goroutines int) error {
+func (r *runner[T]) leftovers(circuits []*policy.Circuit, others func() int) error {
 	for _, c := range circuits {
 		if n := c.Snapshot().InFlight; n > 0 {
 			return fmt.Errorf("circuit %q believes that %d calls are in flight", c.Name, n)
 		}
 	}
 	if r.timers > 0 {
-		return fmt.Errorf("%d timers were left after the last answer", r.timers)
+		return fmt.Errorf("timers left after the last answer: %d", r.timers)
 	}
-	for try := range 1200 {
-		if runtime.NumGoroutine() <= goroutines {
-			return nil
-		}
+	left := others()
+	for try := 0; left > 0 && try < 1200; try++ {
 		if runtime.Gosched(); try >= 1000 { // the machine is busy, or something is left
 			_ = clock.System.Sleep(context.Background(), time.Millisecond)
 		}
+		left = others()
 	}
-	return fmt.Errorf("%d goroutines are left", runtime.NumGoroutine()-goroutines)
+	if left > 0 {
+		return fmt.Errorf("goroutines left behind: %d", left)
+	}
+	return nil
 }
