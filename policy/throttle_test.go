@@ -151,4 +151,5 @@ func TestChaosByScript(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, (&policy.Chaos[int]{Rate: 2}).Validate(), "Chaos.Rate is 2")
 	require.ErrorContains(t, (&policy.Chaos[int]{Rate: 2}).Validate(), "Chaos.Switch is nil")
+	require.ErrorContains(t, (&policy.Chaos[int]{Fault: policy.Fault{Latency: -1}}).Validate(), "Chaos.Fault.Latency is -1ns; want 0 or more")
 }
