@@ -48,7 +48,7 @@ func (s *server) call(ctx context.Context, r *request) error {
 	out, back := s.trip(), s.trip()
 	now := s.world.now()
 	if out > 0 {
-		there := now + out
+		there := later(now, out)
 		if err := r.sleep(ctx, out); err != nil {
 			s.world.clock.AfterFunc(there-s.world.now(), func() { _, _ = s.arrive(there) }) // it is on its way
 			return err
@@ -56,7 +56,7 @@ func (s *server) call(ctx context.Context, r *request) error {
 		now = there
 	}
 	end, answer := s.arrive(now)
-	if err := r.sleep(ctx, end-now+back); err != nil {
+	if err := r.sleep(ctx, later(end-now, back)); err != nil {
 		return err
 	}
 	return answer
@@ -89,9 +89,9 @@ func (s *server) arrive(now time.Duration) (end time.Duration, answer error) {
 		latency = max(0, s.Latency(Load{now, s.inFlight(now), s.rand}))
 	}
 	if slower > 0 {
-		latency = time.Duration(float64(float64(latency) * slower))
+		latency = scaled(latency, slower)
 	}
-	end = begin + latency
+	end = later(begin, latency)
 	s.ends.add(end)
 	if s.Capacity > 0 {
 		if len(s.free) == s.Capacity {

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -130,5 +131,19 @@ func TestACallEndsWhenItsContextDoes(t *testing.T) {
 			require.Equal(t, 20*ms, r.Length)
 			require.Equal(t, []time.Duration{20 * ms, 20 * ms, 20 * ms}, ended)
 		})
+	}
+}
+
+// The longest duration that there is stands for a server that never answers; no sum with it wraps round.
+func TestAServerThatNeverAnswers(t *testing.T) {
+	for name, latency := range map[string]time.Duration{"as told": math.MaxInt64, "as slowed": math.MaxInt64 / 2} {
+		for _, capacity := range []int{0, 3} {
+			r := sim.Run(sim.Setup{
+				Length: 10 * time.Second, Arrivals: sim.Steady(10), Phases: []sim.Phase{{To: time.Hour, Slower: 3}},
+				Server: sim.Server{Latency: fixed(latency), Network: sim.Fixed(ms), Capacity: capacity},
+			})
+			require.Zero(t, r.Succeeded, name)
+			require.Equal(t, r.Requests, r.Unfinished, name)
+		}
 	}
 }

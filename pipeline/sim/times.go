@@ -1,6 +1,23 @@
 package sim
 
-import "time"
+import (
+	"math"
+	"time"
+
+	"github.com/holdfast-go/holdfast/clock"
+)
+
+// later is d + by, or the longest duration that there is: a server may never answer.
+func later(d, by time.Duration) time.Duration { return time.Duration(clock.After(int64(d), by)) }
+
+// scaled is d·by, or the longest duration that there is. by is not below 0.
+func scaled(d time.Duration, by float64) time.Duration {
+	product := float64(float64(d) * by) // rounded here, and not as part of another product, on every machine
+	if product >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return time.Duration(product)
+}
 
 // times is a heap of them: the earliest is the first. Package container/heap would allocate for each.
 type times []time.Duration
