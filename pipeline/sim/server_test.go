@@ -3,6 +3,7 @@ package sim_test
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -134,16 +135,30 @@ func TestACallEndsWhenItsContextDoes(t *testing.T) {
 	}
 }
 
-// The longest duration that there is stands for a server that never answers; no sum with it wraps round.
+// The longest duration that there is stands for a server that never answers, or a network that loses the answers; no
+// sum with it wraps round.
 func TestAServerThatNeverAnswers(t *testing.T) {
-	for name, latency := range map[string]time.Duration{"as told": math.MaxInt64, "as slowed": math.MaxInt64 / 2} {
+	for name, c := range map[string]struct{ latency, back time.Duration }{
+		"as told": {math.MaxInt64, 0}, "as slowed": {math.MaxInt64 / 2, 0}, "on the way back": {ms, math.MaxInt64},
+	} {
 		for _, capacity := range []int{0, 3} {
+			there, trips := 0, 0
 			r := sim.Run(sim.Setup{
 				Length: 10 * time.Second, Arrivals: sim.Steady(10), Phases: []sim.Phase{{To: time.Hour, Slower: 3}},
-				Server: sim.Server{Latency: fixed(latency), Network: sim.Fixed(ms), Capacity: capacity},
+				Server: sim.Server{
+					Capacity: capacity,
+					Latency:  func(l sim.Load) time.Duration { there = max(there, l.InFlight); return c.latency },
+					Network: func(*rand.Rand) time.Duration {
+						trips++
+						return time.Duration(1-trips%2) * c.back // there in no time
+					},
+				},
 			})
 			require.Zero(t, r.Succeeded, name)
 			require.Equal(t, r.Requests, r.Unfinished, name)
+			if c.back == 0 {
+				require.Equal(t, r.Requests-1, there, name)
+			}
 		}
 	}
 }
