@@ -22,7 +22,7 @@ type Setup struct {
 	Seed uint64 // 0 is a seed like any other
 
 	// Length is how long requests arrive and are counted. What is under way by then ends, but counts as unfinished. 0
-	// means until every request has ended, and is for AtOnce only.
+	// means until every request has ended, and is for AtOnce only, with a server that answers.
 	Length time.Duration
 
 	Arrivals Arrivals // when requests arrive, of all clients together: Poisson, Steady or AtOnce; required
