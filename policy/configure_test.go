@@ -46,6 +46,31 @@ func TestCircuitConfigure(t *testing.T) {
 	require.Zero(t, c.Snapshot().Failures, "stale")
 }
 
+// A call of before counts by the trip of now, whichever trips those are, and however it ends.
+func TestCircuitConfigureWithCallsInFlight(t *testing.T) {
+	trips := []policy.Trip{
+		policy.Consecutive(3), policy.FailureCount{Ratio: 1, Last: 9}, policy.FailureRate{Ratio: 1, Window: time.Minute},
+		policy.FailureRate{Ratio: 1, Window: time.Hour},
+	}
+	for _, before := range trips {
+		for _, now := range trips[1:] {
+			if before == now {
+				continue
+			}
+			c, _ := onVirtual(&policy.Circuit{Trip: before})
+			report(t, c, policy.Success)
+			worked, failed := begin(t, c), begin(t, c)
+			require.NoError(t, c.Configure(func(c *policy.Circuit) { c.Trip = now }))
+			require.Zero(t, c.Snapshot().Calls)
+			worked.Done(policy.Success)
+			require.Equal(t, 1, c.Snapshot().Calls, "%v, then %v", before, now)
+			failed.Done(policy.TransientFailure)
+			require.Equal(t, 2, c.Snapshot().Calls)
+			require.Equal(t, 1, c.Snapshot().Failures)
+		}
+	}
+}
+
 // With Slow switched on and off, calls that were watched are let go, and those that were not are not waited for.
 func TestCircuitConfigureSlow(t *testing.T) {
 	c, v := onVirtual(&policy.Circuit{Trip: policy.Consecutive(2), Slow: time.Second})
