@@ -152,7 +152,8 @@ func ExamplePipeline_Explain() {
 	// └─ fallback: answers failures and rejections (default)
 	//    └─ timeout whole: limit 2s
 	//       └─ retry: attempts 4, backoff exponential 100ms up to 2s, full jitter, max hint 1m0s (default)
-	//          └─ breaker users: opens at 50% of at least 20 calls within 10s, for constant 10s, jitter ±20%, probes 1 (default), successes 1 (default), probe lease 30s (default)
+	//          └─ breaker users: opens at 50% of at least 20 calls within 10s, for constant 10s, jitter ±20%,
+	//               probes 1 (default), successes 1 (default), probe lease 30s (default)
 	//             └─ timeout: limit 700ms
 	//                └─ func
 	//
@@ -174,8 +175,10 @@ func ExamplePlan() {
 	// └─ fallback guest: answers failures by a custom classifier
 	//    └─ timeout whole: limit 30s
 	//       └─ pipeline inner
-	//          └─ retry again: attempts 4, backoff linear 1s up to 2s, jitter ±7%, max elapsed 1m0s, max hint 1m0s (default), classify custom
-	//             └─ breaker users: opens at 5 failures in a row (default), for constant 30s (default), probes 1 (default), successes 1 (default), probe lease 30s (default)
+	//          └─ retry again: attempts 4, backoff linear 1s up to 2s, jitter ±7%, max elapsed 1m0s,
+	//               max hint 1m0s (default), classify custom
+	//             └─ breaker users: opens at 5 failures in a row (default), for constant 30s (default),
+	//                  probes 1 (default), successes 1 (default), probe lease 30s (default)
 	//                └─ timeout: limit 1s, detach yes
 	//                   └─ func
 	//

@@ -59,7 +59,7 @@ func lint(all []policy.Description) []Lint {
 		}
 		if len(unseen) > 0 {
 			lints = append(lints, Lint{RuleUnseen, fmt.Sprintf(
-				"%s is outside %s, which never see its faults; put it innermost", title(outer), strings.Join(unseen, ", "))})
+				"no fault of %s reaches %s, which it is outside of; put it innermost", title(outer), strings.Join(unseen, ", "))})
 		}
 	}
 	return lints

@@ -118,7 +118,7 @@ func TestLints(t *testing.T) {
 		{"a retry inside a hedge of one leg", []policy.Policy[int]{hedge(1), retry(4, nil)}, nil},
 		{"a retry inside what nobody knows", []policy.Policy[int]{policy.PolicyFunc[int](through), retry(4, nil)}, nil},
 		{"chaos outside", []policy.Policy[int]{answer(), &policy.Chaos[int]{Name: "drill", Switch: new(policy.Switch)}, guard(), limit(s)}, []string{
-			`unseen-faults: the chaos "drill" is outside the breaker "users", the timeout, which never see its faults; put it innermost`,
+			`unseen-faults: no fault of the chaos "drill" reaches the breaker "users", the timeout, which it is outside of; put it innermost`,
 		}},
 		{"chaos innermost, twice", []policy.Policy[int]{answer(), guard(), &policy.Chaos[int]{Switch: new(policy.Switch)}, &policy.Chaos[int]{Switch: new(policy.Switch)}}, nil},
 

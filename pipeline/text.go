@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/holdfast-go/holdfast/policy"
 )
@@ -36,21 +37,28 @@ func draw(b *strings.Builder, depth int, nodes []Node, end bool) int {
 	return depth
 }
 
+// width is how many columns a line takes at most, if its settings can be told apart so.
+const width = 100
+
 func line(b *strings.Builder, depth int, kind, name string, settings []policy.Setting) {
-	b.WriteString("\n" + strings.Repeat("   ", depth) + "└─ " + kind)
-	if name != "" {
-		b.WriteString(" " + name)
-	}
+	margin := strings.Repeat("   ", depth)
+	text := margin + "└─ " + strings.TrimSpace(kind+" "+name)
 	for i, s := range settings {
-		sep := ", "
-		if i == 0 {
-			sep = ": "
-		}
-		b.WriteString(sep + s.Name + " " + s.Value)
+		said := s.Name + " " + s.Value
 		if s.Default {
-			b.WriteString(" (default)")
+			said += " (default)"
+		}
+		switch {
+		case i == 0:
+			text += ": " + said
+		case utf8.RuneCountInString(text+", "+said+",") > width:
+			b.WriteString("\n" + text + ",")
+			text = margin + "     " + said
+		default:
+			text += ", " + said
 		}
 	}
+	b.WriteString("\n" + text)
 }
 
 // worst is the bounds in words.

@@ -97,11 +97,7 @@ func (a *Adaptive[T]) Describe() Description {
 			{"by", l.algorithm().String(), l.Algorithm == nil},
 		},
 	}
-	if a.Priority != nil {
-		d.Settings = append(d.Settings, Setting{"priority", "custom", false})
-	}
-	if a.Classify != nil {
-		d.Settings = append(d.Settings, Setting{"classify", "custom", false})
-	}
+	d.custom("priority", a.Priority != nil)
+	d.custom("classify", a.Classify != nil)
 	return d
 }

@@ -99,9 +99,7 @@ func (b *Breaker[T]) Describe() Description {
 	if c.RampUp > 0 {
 		d.Settings = append(d.Settings, setting("ramp-up", c.RampUp, 0))
 	}
-	if b.Classify != nil {
-		d.Settings = append(d.Settings, Setting{"classify", "custom", false})
-	}
+	d.custom("classify", b.Classify != nil)
 	return d
 }
 

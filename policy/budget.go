@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"cmp"
+	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -110,11 +112,7 @@ func (b *Budget) spend(n int64) {
 
 // expire forgets what was deposited too long ago.
 func (b *Budget) expire(now int64) {
-	ttl := b.TTL
-	if ttl == 0 {
-		ttl = defaultBudgetTTL
-	}
-	step := max(1, int64(ttl)/int64(len(b.held)))
+	step := max(1, int64(b.ttl())/int64(len(b.held)))
 	steps := int64(clock.Since(b.begun, now)) / step
 	b.begun += steps * step
 	for range min(steps, int64(len(b.held))) {
@@ -123,6 +121,8 @@ func (b *Budget) expire(now int64) {
 		b.held[b.latest] = 0
 	}
 }
+
+func (b *Budget) ttl() time.Duration { return cmp.Or(b.TTL, defaultBudgetTTL) }
 
 func (b *Budget) cap() int64 { return units(b.Cap, defaultBudgetCap) }
 
@@ -150,10 +150,15 @@ func (b *Budget) Configure(change func(*Budget)) error {
 // settings is called with the lock held.
 func (b *Budget) settings() *Budget { return &Budget{Ratio: b.Ratio, Cap: b.Cap, TTL: b.TTL} }
 
-func (b *Budget) ratio() float64 {
+// describe is what Explain says of a policy's budget.
+func (b *Budget) describe() Setting {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.Ratio
+	return Setting{
+		"budget",
+		fmt.Sprintf("%v of calls up to %v, for %v", cmp.Or(b.Ratio, defaultBudgetRatio), cmp.Or(b.Cap, defaultBudgetCap), b.ttl()),
+		b.Ratio == 0 && b.Cap == 0 && b.TTL == 0,
+	}
 }
 
 // Validate names every field that is out of range.

@@ -70,6 +70,9 @@ func (b *Bulkhead[T]) Describe() Description {
 			{"queue", strconv.Itoa(queue), queue == 0},
 		},
 	}
+	if queue > 0 && patience > 0 {
+		d.Settings = append(d.Settings, Setting{"max wait", patience.String(), false})
+	}
 	wait := Most(patience)
 	switch {
 	case queue == 0:

@@ -108,7 +108,7 @@ func (c *Chaos[T]) Validate() error {
 func (c *Chaos[T]) Describe() Description {
 	d := Description{
 		Kind: "chaos", Name: c.Name, Clock: clock.OrSystem(c.Clock), Faults: true,
-		Settings: []Setting{setting("rate", percent(c.Rate), "0%")},
+		Settings: []Setting{{"rate", percent(c.Rate), c.Rate == 0}},
 		Bounds: func(inner Bounds) Bounds {
 			if c.Script != nil {
 				return inner.waiting(Missing[time.Duration]("unknown: what the chaos script does"))
@@ -117,7 +117,15 @@ func (c *Chaos[T]) Describe() Description {
 		},
 	}
 	if c.Script != nil {
-		d.Settings = []Setting{{"script", "custom", false}}
+		d.Settings = nil // it decides alone
+		d.custom("script", true)
+		return d
 	}
+	if c.Fault.Latency > 0 {
+		d.Settings = append(d.Settings, Setting{"latency", c.Fault.Latency.String(), false})
+	}
+	d.custom("panic", c.Fault.Panic != nil)
+	d.custom("result", c.Result != nil)
+	d.custom("error", c.Fault.Err != nil)
 	return d
 }

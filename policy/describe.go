@@ -127,6 +127,13 @@ func setting[V comparable](name string, v, def V) Setting {
 	return Setting{name, fmt.Sprint(v), false}
 }
 
+// custom tells of a func, if there is one, of which there is nothing else to say.
+func (d *Description) custom(name string, set bool) {
+	if set {
+		d.Settings = append(d.Settings, Setting{name, "custom", false})
+	}
+}
+
 // waiting is inner with a wait before it.
 func (b Bounds) waiting(wait Bound[time.Duration]) Bounds {
 	b.Wait, b.HintedWait = b.Wait.Plus(wait), b.HintedWait.Plus(wait)

@@ -146,7 +146,8 @@ func (h *Hedge[T]) Describe() Description {
 		d.Settings = append(d.Settings, setting("quantile", h.Quantile, 0))
 	}
 	if h.Budget != nil {
-		d.Settings = append(d.Settings, setting("budget", h.Budget.ratio(), defaultBudgetRatio))
+		d.Settings = append(d.Settings, h.Budget.describe())
 	}
+	d.custom("classify", h.Classify != nil)
 	return d
 }

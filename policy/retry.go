@@ -241,11 +241,10 @@ func (r *Retry[T]) Describe() Description {
 	}
 	d.Settings = append(d.Settings, setting("max hint", r.MaxHint, defaultMaxHint))
 	if b := r.Budget; b != nil {
-		d.Settings = append(d.Settings, setting("budget", b.ratio(), defaultBudgetRatio))
+		d.Settings = append(d.Settings, b.describe())
 	}
-	if r.Classify != nil {
-		d.Settings = append(d.Settings, Setting{"classify", "custom", false})
-	}
+	d.custom("hint", r.Hint != nil)
+	d.custom("classify", r.Classify != nil)
 	return d
 }
 

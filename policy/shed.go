@@ -65,8 +65,6 @@ func (s *Shed[T]) Describe() Description {
 			setting("max drop", t.MaxDrop, defaultMaxDrop),
 		},
 	}
-	if s.Classify != nil {
-		d.Settings = append(d.Settings, Setting{"classify", "custom", false})
-	}
+	d.custom("classify", s.Classify != nil)
 	return d
 }

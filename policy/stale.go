@@ -104,8 +104,7 @@ func (s *Stale[T]) Describe() Description {
 		Settings: []Setting{setting("max age", s.MaxAge, 0), setting("keys", s.Keys, defaultKeys)},
 		Bounds:   func(inner Bounds) Bounds { return inner },
 	}
-	if s.Classify != nil {
-		d.Settings = append(d.Settings, Setting{"classify", "custom", false})
-	}
+	d.custom("key", s.Key != nil)
+	d.custom("classify", s.Classify != nil)
 	return d
 }
