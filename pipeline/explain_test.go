@@ -173,13 +173,16 @@ func TestAPlanEncodes(t *testing.T) {
 
 // Settings that were left out are shown with what that means, those that were given without a word.
 func TestExplainTellsDefaultsFromChoices(t *testing.T) {
-	line := func(p policy.Policy[int]) string { return strings.Split(pipeline.Wrap(p).String(), "\n")[1] }
+	line := func(p policy.Policy[int]) string {
+		tree, _, _ := strings.Cut(strings.TrimPrefix(pipeline.Wrap(p).String(), "pipeline\n"), "\n   └─ func")
+		return strings.ReplaceAll(tree, ",\n    ", ",")
+	}
 	for want, p := range map[string]policy.Policy[int]{
 		"└─ retry: attempts 3 (default), backoff smooth jitter 100ms up to 20s (default), max hint 1m0s (default)": &policy.Retry[int]{},
 		"└─ retry: attempts 3, backoff constant 0s, max hint 1m0s":                                                 &policy.Retry[int]{Attempts: 3, Backoff: policy.Constant(0), MaxHint: time.Minute},
 		"└─ fallback: answers failures and rejections (default)":                                                   answer(),
 		"└─ timeout slow: limit 1s":                                                                                &policy.Timeout[int]{Name: "slow", Limit: time.Second},
-		"└─ breaker users: opens at 5 failures in a row (default), for constant 30s (default),\n     probes 1 (default), successes 1 (default), probe lease 30s (default)": guard(),
+		"└─ breaker users: opens at 5 failures in a row (default), for constant 30s (default), probes 1 (default), successes 1 (default), probe lease 30s (default)": guard(),
 		"└─ policy.PolicyFunc[int]": policy.PolicyFunc[int](through),
 	} {
 		require.Equal(t, want, line(p))

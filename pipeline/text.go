@@ -38,7 +38,7 @@ func draw(b *strings.Builder, depth int, nodes []Node, end bool) int {
 }
 
 // width is how many columns a line takes at most, if its settings can be told apart so.
-const width = 100
+const width = 110
 
 func line(b *strings.Builder, depth int, kind, name string, settings []policy.Setting) {
 	margin := strings.Repeat("   ", depth)
