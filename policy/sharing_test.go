@@ -162,6 +162,59 @@ func TestDedupeCallsNobodyForCallersWhoHaveGone(t *testing.T) {
 	require.Less(t, calls, 50)
 }
 
+// Nobody joins a call that has ended, though its callers have yet to hear of it, nor one whose callers have all left,
+// though it goes on for a while.
+func TestDedupeSharesOnlyWhatIsUnderWay(t *testing.T) {
+	met := 0
+	for seed := range uint64(50) {
+		v := clock.NewVirtual()
+		v.Shuffle(seed)
+		calls, ended := 0, false
+		next := policy.Through(func(context.Context) (int, error) {
+			calls++
+			call := calls
+			_ = v.Sleep(context.Background(), 10) // whether it is cancelled or not
+			ended = call == 1
+			return call, nil
+		}, policy.Policy[int](&policy.Dedupe[int]{Key: key, Clock: v}))
+		v.Go(func() {
+			got, err := next.Do(keyed(t.Context(), "ends"))
+			require.NoError(t, err)
+			require.Equal(t, 1, got)
+		})
+		v.Go(func() {
+			_ = v.Sleep(t.Context(), 10)
+			over := ended
+			if got, err := next.Do(keyed(t.Context(), "ends")); over {
+				met++
+				require.NoError(t, err)
+				require.Equal(t, 2, got)
+			}
+		})
+		v.Run()
+
+		calls = 0
+		v.Go(func() {
+			ctx, cancel := clock.WithTimeout(keyed(t.Context(), "left"), v, 5, nil)
+			defer cancel()
+			_, err := next.Do(ctx)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		})
+		for _, late := range []time.Duration{6, 11} { // the first call is still running, and then is not any more
+			v.Go(func() {
+				_ = v.Sleep(t.Context(), late)
+				got, err := next.Do(keyed(t.Context(), "left"))
+				require.NoError(t, err)
+				require.Equal(t, 2, got)
+			})
+		}
+		v.Run()
+		require.Equal(t, 2, calls)
+	}
+	require.NotZero(t, met)
+	require.Less(t, met, 50)
+}
+
 // Twice in a pipeline it would wait for itself.
 func TestDedupeTwiceIsRefused(t *testing.T) {
 	d := &policy.Dedupe[int]{Key: key}
