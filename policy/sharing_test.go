@@ -191,6 +191,12 @@ func TestDedupeSharesOnlyWhatIsUnderWay(t *testing.T) {
 				require.Equal(t, 2, got)
 			}
 		})
+		v.Go(func() {
+			_ = v.Sleep(t.Context(), 15)
+			got, err := next.Do(keyed(t.Context(), "ends"))
+			require.NoError(t, err)
+			require.Equal(t, 2, got, "the second call, whoever asked for it first")
+		})
 		v.Run()
 
 		calls = 0
