@@ -99,6 +99,13 @@ type clumsy struct{ _ *int }
 func (clumsy) Delay(policy.Step) time.Duration { return 0 }
 func (clumsy) String() string                  { panic("clumsy") }
 
+// Where hints are short it is the backoff that bounds the waits, and that of smooth jitter grows from its base.
+func TestBoundsWithHintsThatAreShort(t *testing.T) {
+	b := pipeline.Wrap[int](&policy.Retry[int]{Attempts: 3, MaxHint: time.Millisecond}).Explain().Bounds
+	require.GreaterOrEqual(t, b.HintedWait.Most, b.Wait.Most)
+	require.Less(t, b.HintedWait.Most, time.Second)
+}
+
 // So many waits are not added up one by one, but the bound still holds for waits that grow for as long.
 func TestBoundsOfVeryManyAttempts(t *testing.T) {
 	const attempts = 30_000

@@ -211,6 +211,14 @@ func TestAdaptiveAllocatesNothing(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = p.Do(ctx, fn) }))
 }
 
+// What a limit begins with can be read before it is used.
+func TestLimitSaysWhatItBeginsWith(t *testing.T) {
+	_, limit := new(policy.Limit).Load()
+	require.Equal(t, 20, limit)
+	_, limit = (&policy.Limit{Min: 30}).Load()
+	require.Equal(t, 30, limit)
+}
+
 func TestLimitRefusesNonsense(t *testing.T) {
 	err := (&policy.Limit{Initial: -1, Min: 5, Max: 2, Algorithm: policy.AIMD{Backoff: math.NaN()}}).Validate()
 	for _, want := range []string{"Limit.Initial is -1", "Limit.Max is 2; want Min, which is 5", "Limit.Algorithm: AIMD.Backoff is NaN"} {
