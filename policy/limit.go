@@ -155,8 +155,7 @@ func (l *Limit) learn() {
 	}
 	used := float64(l.round.peak) > l.limit/2
 	switch {
-	case l.round.drop:
-		l.probe, l.depth = 0, 0 // it will be looked at another time
+	case l.round.drop: // a look that was under way begins anew
 	case l.probe > 0:
 		if l.probe--; l.probe > 0 {
 			return

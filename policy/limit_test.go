@@ -211,6 +211,47 @@ func TestAdaptiveAllocatesNothing(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = p.Do(ctx, fn) }))
 }
 
+// A call that was dropped takes its share of the limit, at once, by every algorithm.
+func TestADropTakesItsShare(t *testing.T) {
+	for want, algorithms := range map[int][]policy.Algorithm{
+		90: {nil, policy.Gradient{}, policy.Vegas{}, policy.AIMD{}}, 50: {policy.AIMD{Backoff: 0.5}},
+	} {
+		for _, algorithm := range algorithms {
+			l := &policy.Limit{Algorithm: algorithm, Initial: 100, Clock: clock.NewVirtual()}
+			a, err := l.Acquire(0)
+			require.NoError(t, err)
+			a.Done(policy.TransientFailure)
+			_, limit := l.Load()
+			require.Equal(t, want, limit, "%v", algorithm)
+		}
+	}
+}
+
+// What calls take where nothing queues is known better with every round in which they take less.
+func TestTheUnloadedLatencyFalls(t *testing.T) {
+	v := clock.NewVirtual()
+	l := &policy.Limit{Initial: 30, Max: 100, Clock: v}
+	constant := func(d time.Duration) func(int) time.Duration { return func(int) time.Duration { return d } }
+	saturate(t, l, v, 1, constant(time.Second))
+	saturate(t, l, v, 2, constant(100*time.Millisecond))
+	_, before := l.Load()
+	saturate(t, l, v, 2, constant(500*time.Millisecond)) // less than at first, and five times the least
+	_, after := l.Load()
+	require.Less(t, after, before)
+}
+
+// Before its first use a Limit can be configured to begin elsewhere, and otherwise begins where it would have.
+func TestLimitConfiguredBeforeItsFirstUse(t *testing.T) {
+	l := new(policy.Limit)
+	require.NoError(t, l.Configure(func(l *policy.Limit) { l.Max = 50 }))
+	_, limit := l.Load()
+	require.Equal(t, 20, limit)
+	l = new(policy.Limit)
+	require.NoError(t, l.Configure(func(l *policy.Limit) { l.Initial = 30 }))
+	_, limit = l.Load()
+	require.Equal(t, 30, limit)
+}
+
 // What a limit begins with can be read before it is used.
 func TestLimitSaysWhatItBeginsWith(t *testing.T) {
 	_, limit := new(policy.Limit).Load()
@@ -226,6 +267,12 @@ func TestLimitRefusesNonsense(t *testing.T) {
 	}
 	require.ErrorContains(t, (&policy.Limit{Initial: 7, Max: 5}).Validate(), "Limit.Initial is 7; want 1 to 5")
 	require.ErrorContains(t, (&policy.Limit{Algorithm: policy.Vegas{Alpha: 4, Beta: 4}}).Validate(), "Vegas.Beta is 4; want more than Alpha")
+	require.ErrorContains(t, (&policy.Limit{Algorithm: policy.Vegas{Alpha: 7, Beta: 6}}).Validate(), "Vegas.Beta is 6; want more than Alpha, which is 7")
+	negative := (&policy.Limit{Algorithm: policy.Vegas{Alpha: -1, Beta: -1}}).Validate()
+	require.ErrorContains(t, negative, "Vegas.Alpha is -1; want 0 or more")
+	require.ErrorContains(t, negative, "Vegas.Beta is -1; want 0 or more")
+	require.NotContains(t, negative.Error(), "more than Alpha")
+	require.NoError(t, (&policy.Limit{Algorithm: policy.Vegas{Alpha: 7}}).Validate())
 	require.ErrorContains(t, (&policy.Limit{Algorithm: policy.Gradient{Tolerance: 0.5}}).Validate(), "Gradient.Tolerance is 0.5")
 	require.ErrorContains(t, (&policy.Limit{Algorithm: (*policy.AIMD)(nil)}).Validate(), "Limit.Algorithm is a nil *policy.AIMD")
 	require.ErrorContains(t, (&policy.Adaptive[int]{}).Validate(), "Adaptive.Limit is nil")
