@@ -273,6 +273,7 @@ func TestLimitRefusesNonsense(t *testing.T) {
 	require.ErrorContains(t, negative, "Vegas.Beta is -1; want 0 or more")
 	require.NotContains(t, negative.Error(), "more than Alpha")
 	require.NoError(t, (&policy.Limit{Algorithm: policy.Vegas{Alpha: 7}}).Validate())
+	require.NoError(t, (&policy.Limit{Algorithm: policy.Vegas{Alpha: 7, Beta: 8}}).Validate())
 	require.ErrorContains(t, (&policy.Limit{Algorithm: policy.Gradient{Tolerance: 0.5}}).Validate(), "Gradient.Tolerance is 0.5")
 	require.ErrorContains(t, (&policy.Limit{Algorithm: (*policy.AIMD)(nil)}).Validate(), "Limit.Algorithm is a nil *policy.AIMD")
 	require.ErrorContains(t, (&policy.Adaptive[int]{}).Validate(), "Adaptive.Limit is nil")
