@@ -23,8 +23,8 @@ import (
 //
 // It learns in rounds of about as many calls as may be in flight, all of which began after the round before, so that
 // each change is judged by what it did. Every thirty rounds, or when the limit has halved, it spends two rounds at
-// half of the limit, or less, where nothing queues, to see how long calls take then. A limit that is not made use of
-// does not grow.
+// half of the limit, or less, where nothing queues, to see how long calls take then; AIMD has no need of that. A limit
+// that is not made use of does not grow.
 type Limit struct {
 	Name      string
 	Algorithm Algorithm   // how the limit follows what calls tell; nil means Gradient{}
@@ -179,7 +179,7 @@ func (l *Limit) learn() {
 	if !l.round.drop {
 		l.latest = latency
 	}
-	if l.since++; l.since >= probeEvery || l.limit < l.at/2 {
+	if l.since++; l.algorithm().compares() && (l.since >= probeEvery || l.limit < l.at/2) {
 		l.probe, l.depth = probeRounds, 1
 	}
 }
@@ -273,6 +273,7 @@ type Algorithm interface {
 	// next is the limit after a round in which calls took latency, and would take unloaded where nothing queues, both
 	// in nanoseconds.
 	next(limit, latency, unloaded float64, drop bool) float64
+	compares() bool // whether it goes by what calls take where nothing queues
 	validate() error
 }
 
@@ -306,6 +307,8 @@ func (a AIMD) next(limit, _, _ float64, drop bool) float64 {
 	}
 	return limit + 1
 }
+
+func (AIMD) compares() bool { return false }
 
 func (a AIMD) validate() error {
 	p := problems{owner: "AIMD"}
@@ -357,6 +360,8 @@ func (v Vegas) next(limit, latency, unloaded float64, drop bool) float64 {
 	}
 }
 
+func (Vegas) compares() bool { return true }
+
 func (v Vegas) validate() error {
 	p := problems{owner: "Vegas"}
 	notNegative(&p, "Alpha", v.Alpha)
@@ -399,6 +404,8 @@ func (g Gradient) next(limit, latency, unloaded float64, drop bool) float64 {
 	}
 	return limit * max(0.5, gradient)
 }
+
+func (Gradient) compares() bool { return true }
 
 func (g Gradient) validate() error {
 	p := problems{owner: "Gradient"}

@@ -252,6 +252,18 @@ func TestLimitConfiguredBeforeItsFirstUse(t *testing.T) {
 	require.Equal(t, 30, limit)
 }
 
+// AIMD does not go by latencies, and gives up nothing to measure them.
+func TestAIMDNeverLooks(t *testing.T) {
+	v := clock.NewVirtual()
+	l := &policy.Limit{Algorithm: policy.AIMD{}, Clock: v}
+	for range 200 {
+		_, before := l.Load()
+		saturate(t, l, v, 1, func(int) time.Duration { return time.Second })
+		_, after := l.Load()
+		require.GreaterOrEqual(t, after, before)
+	}
+}
+
 // What a limit begins with can be read before it is used.
 func TestLimitSaysWhatItBeginsWith(t *testing.T) {
 	_, limit := new(policy.Limit).Load()
