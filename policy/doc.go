@@ -7,7 +7,8 @@
 //   - [Breaker] refuses calls while a [Circuit] is open, because the dependency has been failing.
 //   - [Timeout] bounds how long a call may take.
 //   - [Fallback] answers in place of a call that failed, and [Stale] with the last good answer.
-//   - [Bulkhead] lets so many calls through a [Gate] at once, and [RateLimit] so many per second through a [Bucket].
+//   - [Bulkhead] lets so many calls through a [Gate] at once, [Adaptive] as many as its [Limit] finds to be right, and
+//     [RateLimit] so many per second through a [Bucket].
 //   - [Shed] refuses a growing share of the calls while a dependency fails them, by its [Throttle].
 //   - [Hedge] calls a second time when the first call takes long, and [Dedupe] once for all who ask the same.
 //   - [Chaos] hurts calls on purpose.
@@ -23,5 +24,5 @@
 // pipeline, as a block ([Circuit.Do]) or in two steps ([Circuit.Acquire], [Permit.Done]).
 //
 // Policies hold no goroutine and no timer between calls. All of them may be used from many goroutines at once, and
-// must not be changed after first use.
+// must not be changed after first use; what a core, such as a [Circuit] or a [Gate], goes by is changed by its Configure.
 package policy
