@@ -206,9 +206,16 @@ func TestAdaptiveShedsWhatMattersLeastAndLosesNoPlace(t *testing.T) {
 }
 
 func TestAdaptiveAllocatesNothing(t *testing.T) {
-	p := pipeline.Wrap(&policy.Adaptive[int]{Limit: new(policy.Limit)})
+	l := &policy.Limit{Max: 20}
+	p := pipeline.Wrap(&policy.Adaptive[int]{Limit: l})
 	ctx, fn := t.Context(), func(context.Context) (int, error) { return 1, nil }
 	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = p.Do(ctx, fn) }))
+	for err := error(nil); err == nil; {
+		_, err = l.Acquire(0)
+	}
+	_, err := p.Do(ctx, fn)
+	require.ErrorIs(t, err, policy.ErrFull)
+	require.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = p.Do(ctx, fn) }), "refusals")
 }
 
 // A call that was dropped takes its share of the limit, at once, by every algorithm.

@@ -67,9 +67,7 @@ func (s *Stale[T]) keep(ctx context.Context, v T) {
 	a := s.kept.Get(s.key(ctx))
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.good || now >= a.at {
-		a.good, a.value, a.at = true, v, now
-	}
+	a.good, a.value, a.at = true, v, now
 }
 
 func (s *Stale[T]) recall(ctx context.Context) (v T, ok bool) {

@@ -95,12 +95,25 @@ func TestShedCountsHowCallsEnd(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = ok.Do(ctx) }))
 }
 
+// Refusing is cheap, which is what it is for.
+func TestShedRefusesWithoutAllocating(t *testing.T) {
+	th := &policy.Throttle{Name: "api", Rand: func() float64 { return 0 }} // everything is drawn
+	th.Done(policy.TransientFailure)
+	p := policy.Through(func(context.Context) (int, error) { return 1, nil }, policy.Policy[int](&policy.Shed[int]{Throttle: th}))
+	ctx := context.Background()
+	_, err := p.Do(ctx)
+	require.ErrorIs(t, err, policy.ErrThrottled)
+	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = p.Do(ctx) }))
+}
+
 func TestThrottleRefusesNonsense(t *testing.T) {
 	err := (&policy.Shed[int]{Throttle: &policy.Throttle{K: math.NaN(), Window: -1, MaxDrop: 1}}).Validate()
 	for _, field := range []string{"Throttle.K is NaN", "Throttle.Window is -1ns", "Throttle.MaxDrop is 1"} {
 		require.ErrorContains(t, err, field)
 	}
 	require.NoError(t, (&policy.Throttle{}).Validate())
+	require.NoError(t, (&policy.Throttle{K: 1e6, MaxDrop: 0.999}).Validate())
+	require.ErrorContains(t, (&policy.Throttle{K: 1e6 + 1}).Validate(), "Throttle.K is 1.000001e+06; want 1 to 1000000")
 	require.ErrorContains(t, (&policy.Shed[int]{}).Validate(), "Shed.Throttle is nil")
 }
 
