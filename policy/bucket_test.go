@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -152,6 +153,39 @@ func TestBucketAdmitsABurstUnderConcurrency(t *testing.T) {
 	}
 	group.Wait()
 	require.EqualValues(t, 50, admitted.Load())
+}
+
+// Two turns in one nanosecond are still two: the one that was given back goes before the one that was never taken.
+func TestBucketTellsTurnsWithinANanosecondApart(t *testing.T) {
+	v := clock.NewVirtual()
+	start := v.Nanos()
+	b := &policy.Bucket{Rate: 4, Per: 1, MaxWait: time.Second, Clock: v}
+	came := map[string]int64{}
+	caller := func(name string, at time.Duration, leaves bool) {
+		v.Go(func() {
+			_ = v.Sleep(t.Context(), at)
+			ctx, cancel := clock.WithTimeout(t.Context(), v, time.Hour, nil)
+			defer cancel()
+			if leaves {
+				v.AfterFunc(1, cancel)
+			}
+			if b.Acquire(ctx) == nil {
+				came[name] = v.Nanos() - start
+			}
+		})
+	}
+	for i := range 40 { // turns 0 to 9.75
+		caller(strconv.Itoa(i), 0, false)
+	}
+	caller("leaves 10", 1, true)
+	caller("keeps 10.25", 1, false)
+	caller("gets 10", 3, false)
+	caller("gets 10.5", 3, false)
+	v.Run()
+	require.EqualValues(t, 11, came["keeps 10.25"])
+	require.EqualValues(t, 10, came["gets 10"])
+	require.EqualValues(t, 11, came["gets 10.5"])
+	require.Len(t, came, 43)
 }
 
 // Neither a turn nor a refusal allocates, once the first refusal before a turn has been built.
