@@ -180,33 +180,42 @@ func TestTransportFreesWhatItDoesNotReturn(t *testing.T) {
 func TestTransportTellsWhyTheCallersContextEnded(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		for _, path := range []string{"/header", "/body"} {
+			arrived := make(chan struct{}, 2)
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/body" {
 					w.(http.Flusher).Flush()
 				}
+				arrived <- struct{}{}
 				<-r.Context().Done()
+				panic(http.ErrAbortHandler) // or the end of the body could overtake the end of the connection
 			}))
 			server.EnableHTTP2 = http2
 			server.StartTLS()
 			client := server.Client()
 			client.Transport = &pipehttp.Transport{Base: client.Transport, Pipeline: impatient}
-			get := func(ctx context.Context) error {
+			get := func(ctx context.Context, responded func()) error {
 				request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, nil)
 				require.NoError(t, err)
 				response, err := client.Do(request)
 				if err == nil {
+					responded()
 					_, err = io.ReadAll(response.Body)
 					require.NoError(t, response.Body.Close())
 				}
 				return err
 			}
 			late, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-			require.ErrorIs(t, get(late), context.DeadlineExceeded, "%v %v", http2, path)
+			require.ErrorIs(t, get(late, func() {}), context.DeadlineExceeded, "%v %v", http2, path)
 			cancel()
+			for len(arrived) > 0 {
+				<-arrived
+			}
 			why := errors.New("why")
 			gone, leave := context.WithCancelCause(t.Context())
-			time.AfterFunc(10*time.Millisecond, func() { leave(why) })
-			require.ErrorIs(t, get(gone), why, "%v %v", http2, path)
+			if path == "/header" {
+				go func() { <-arrived; leave(why) }()
+			}
+			require.ErrorIs(t, get(gone, func() { leave(why) }), why, "%v %v", http2, path)
 			client.CloseIdleConnections()
 			server.Close()
 		}
