@@ -188,7 +188,8 @@ func TestExplainTellsDefaultsFromChoices(t *testing.T) {
 		"└─ retry: attempts 3 (default), backoff smooth jitter 100ms up to 20s (default), max hint 1m0s (default)": &policy.Retry[int]{},
 		"└─ retry: attempts 3, backoff constant 0s, max hint 1m0s":                                                 &policy.Retry[int]{Attempts: 3, Backoff: policy.Constant(0), MaxHint: time.Minute},
 		"└─ fallback: answers failures and rejections (default)":                                                   answer(),
-		"└─ timeout slow: limit 1s":                                                                                &policy.Timeout[int]{Name: "slow", Limit: time.Second},
+		"└─ adaptive: limit 1 to 50, from 20 (default), by gradient, tolerance 1.5 (default)":                      &policy.Adaptive[int]{Limit: &policy.Limit{Max: 50}},
+		"└─ timeout slow: limit 1s": &policy.Timeout[int]{Name: "slow", Limit: time.Second},
 		"└─ breaker users: opens at 5 failures in a row (default), for constant 30s (default), probes 1 (default), successes 1 (default), probe lease 30s (default)": guard(),
 		"└─ policy.PolicyFunc[int]": policy.PolicyFunc[int](through),
 	} {
