@@ -38,6 +38,11 @@ func (a *atomicInt64) Load() int64           { step(nil); return a.v.Load() }
 func (a *atomicInt64) Store(v int64)         { step(nil); a.v.Store(v) }
 func (a *atomicInt64) Add(delta int64) int64 { step(nil); return a.v.Add(delta) }
 
+func (a *atomicInt64) CompareAndSwap(before, after int64) bool {
+	step(nil)
+	return a.v.CompareAndSwap(before, after)
+}
+
 type atomicUint64 struct{ v atomic.Uint64 }
 
 func (a *atomicUint64) Load() uint64            { step(nil); return a.v.Load() }

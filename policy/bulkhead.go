@@ -60,7 +60,7 @@ func (b *Bulkhead[T]) Validate() error {
 func (b *Bulkhead[T]) Describe() Description {
 	g := b.Gate
 	g.mu.Lock()
-	limit, queue := g.size()
+	limit, queue := int(g.limit()), g.Queue
 	isDefault, patience := g.Limit == 0, g.MaxWait
 	g.mu.Unlock()
 	d := Description{

@@ -124,7 +124,7 @@ func (a *act) permit() *Permit {
 
 type calls = []func() string
 
-func on(a *act, goroutines ...calls) scene { return scene{goroutines, a.end} }
+func on(a *act, goroutines ...calls) scene { return scene{goroutines: goroutines, end: a.end} }
 
 // rate is a window of ten buckets of 10 each.
 func rate(minCalls int) FailureRate {

@@ -1,11 +1,10 @@
 package policy
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -30,14 +29,22 @@ type Gate struct {
 	MaxWait time.Duration // how long one waits at most; 0 means as long as its context lasts
 	Clock   clock.Clock   // nil means clock.System
 
-	verdict  verdict
-	mu       sync.Mutex // guards the fields below
-	inFlight int
-	waiting  list.List // of *place, first come first
-	refusal  *Rejection
+	verdict verdict
+	most    atomicInt64 // Limit, with its default
+	state   atomicInt64 // calls in flight, times two, and one more while somebody waits
+
+	// mu guards the fields below. Only who holds it changes state while somebody waits, or lets somebody wait.
+	mu      mutex
+	waiting list.List // of *place, first come first
+	refusal *Rejection
 }
 
-const defaultGateLimit = 100
+const (
+	defaultGateLimit = 100
+
+	aCall  = 2 // in Gate.state
+	queued = 1
+)
 
 // A place is what one caller waits for.
 type place struct {
@@ -48,7 +55,7 @@ type place struct {
 // A Slot is a place at a Gate. It must not be copied.
 type Slot struct {
 	gate     *Gate
-	released atomic.Bool
+	released atomicBool
 }
 
 // Release gives the place back. Only the first call counts, from whichever goroutine; on the zero Slot it does nothing.
@@ -71,25 +78,66 @@ func (g *Gate) enter(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := g.verdict.by(g.Validate); err != nil {
+	if err := g.verdict.by(g.begin); err != nil {
+		return err
+	}
+	if g.take() {
+		return nil
+	}
+	p, e, patience, refusal := g.queue()
+	switch {
+	case p != nil:
+		return g.await(ctx, p, e, patience, refusal)
+	case refusal != nil:
+		return refusal
+	default:
+		return nil
+	}
+}
+
+// begin makes a gate that has not been used ready, or says why it cannot be.
+func (g *Gate) begin() error {
+	if err := g.Validate(); err != nil {
 		return err
 	}
 	g.mu.Lock()
-	limit, queue := g.size()
-	if g.inFlight < limit && g.waiting.Len() == 0 {
-		g.inFlight++
-		g.mu.Unlock()
-		return nil
+	defer g.mu.Unlock()
+	g.most.Store(g.limit())
+	return nil
+}
+
+// take takes a place that is free, if nobody waits.
+func (g *Gate) take() bool {
+	for {
+		s := g.state.Load()
+		if s&queued != 0 || s/aCall >= g.most.Load() {
+			return false
+		}
+		if g.state.CompareAndSwap(s, s+aCall) {
+			return true
+		}
 	}
-	if g.waiting.Len() >= queue {
-		defer g.mu.Unlock()
-		return g.rejection()
+}
+
+// queue is a place in the queue, or a refusal, or, where one has become free, neither.
+func (g *Gate) queue() (p *place, e *list.Element, patience time.Duration, refusal *Rejection) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for {
+		s := g.state.Load()
+		full := s&queued != 0 || s/aCall >= g.most.Load()
+		switch {
+		case !full:
+			if g.state.CompareAndSwap(s, s+aCall) {
+				return nil, nil, 0, nil
+			}
+		case g.waiting.Len() >= g.Queue:
+			return nil, nil, 0, g.rejection()
+		case g.state.CompareAndSwap(s, s|queued): // and not one has become free meanwhile
+			p = new(place)
+			return p, g.waiting.PushBack(p), g.MaxWait, g.rejection()
+		}
 	}
-	p := new(place)
-	e := g.waiting.PushBack(p)
-	patience, refusal := g.MaxWait, g.rejection()
-	g.mu.Unlock()
-	return g.await(ctx, p, e, patience, refusal)
 }
 
 // await waits for p to be given, or to be refused once patience is at an end.
@@ -123,7 +171,7 @@ func (g *Gate) leave(p *place, e *list.Element) {
 	g.mu.Lock()
 	given := p.given
 	if !given {
-		g.waiting.Remove(e)
+		g.remove(e)
 	}
 	g.mu.Unlock()
 	if given {
@@ -132,27 +180,41 @@ func (g *Gate) leave(p *place, e *list.Element) {
 }
 
 func (g *Gate) release() {
+	for {
+		s := g.state.Load()
+		if s&queued != 0 {
+			break
+		}
+		if g.state.CompareAndSwap(s, s-aCall) {
+			return
+		}
+	}
 	g.mu.Lock()
-	g.inFlight--
-	g.mu.Unlock()
+	g.state.Add(-aCall)
 	g.give()
 }
 
-// give hands free places to those who wait.
+// give hands free places to those who wait. It is called with the lock held, and gives that up.
 func (g *Gate) give() {
-	for {
-		g.mu.Lock()
-		limit, _ := g.size()
-		e := g.waiting.Front()
-		if e == nil || g.inFlight >= limit {
-			g.mu.Unlock()
-			return
-		}
-		p := g.waiting.Remove(e).(*place)
+	var given []*place
+	for e := g.waiting.Front(); e != nil && g.state.Load()/aCall < g.most.Load(); e = g.waiting.Front() {
+		p := e.Value.(*place)
 		p.given = true
-		g.inFlight++
-		g.mu.Unlock()
+		g.state.Add(aCall) // before remove, after which others may take what is free
+		g.remove(e)
+		given = append(given, p)
+	}
+	g.mu.Unlock()
+	for _, p := range given {
 		p.free.Open()
+	}
+}
+
+// remove takes somebody out of the queue. It is called with the lock held.
+func (g *Gate) remove(e *list.Element) {
+	g.waiting.Remove(e)
+	if g.waiting.Len() == 0 {
+		g.state.Add(-queued)
 	}
 }
 
@@ -160,7 +222,7 @@ func (g *Gate) give() {
 // if it is valid. Calls in flight and in the queue stay, also where there are more of them than now allowed, and who
 // waits waits as long as it was to. Where two configure at once the last has its way.
 func (g *Gate) Configure(change func(*Gate)) error {
-	if err := g.verdict.by(g.Validate); err != nil {
+	if err := g.verdict.by(g.begin); err != nil {
 		return err
 	}
 	err := reconfigure(&g.mu, change,
@@ -168,8 +230,12 @@ func (g *Gate) Configure(change func(*Gate)) error {
 		func(n *Gate) error {
 			return fixed("Gate", map[string]bool{"Name": n.Name != "", "Clock": n.Clock != nil})
 		},
-		func(n *Gate) { g.Limit, g.Queue, g.MaxWait = n.Limit, n.Queue, n.MaxWait })
+		func(n *Gate) {
+			g.Limit, g.Queue, g.MaxWait = n.Limit, n.Queue, n.MaxWait
+			g.most.Store(g.limit())
+		})
 	if err == nil {
+		g.mu.Lock()
 		g.give()
 	}
 	return err
@@ -179,16 +245,11 @@ func (g *Gate) Configure(change func(*Gate)) error {
 func (g *Gate) Load() (inFlight, waiting int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.inFlight, g.waiting.Len()
+	return int(g.state.Load() / aCall), g.waiting.Len()
 }
 
-// size is called with the lock held.
-func (g *Gate) size() (limit, queue int) {
-	if g.Limit == 0 {
-		return defaultGateLimit, g.Queue
-	}
-	return g.Limit, g.Queue
-}
+// limit is called with the lock held.
+func (g *Gate) limit() int64 { return int64(cmp.Or(g.Limit, defaultGateLimit)) }
 
 // rejection is built once. It is called with the lock held.
 func (g *Gate) rejection() *Rejection {
