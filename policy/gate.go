@@ -125,9 +125,8 @@ func (g *Gate) queue() (p *place, e *list.Element, patience time.Duration, refus
 	defer g.mu.Unlock()
 	for {
 		s := g.state.Load()
-		full := s&queued != 0 || s/aCall >= g.most.Load()
 		switch {
-		case !full:
+		case s/aCall < g.most.Load():
 			if g.state.CompareAndSwap(s, s+aCall) {
 				return nil, nil, 0, nil
 			}
@@ -191,12 +190,14 @@ func (g *Gate) release() {
 	}
 	g.mu.Lock()
 	g.state.Add(-aCall)
-	g.give()
+	given := g.give()
+	g.mu.Unlock()
+	open(given)
 }
 
-// give hands free places to those who wait. It is called with the lock held, and gives that up.
-func (g *Gate) give() {
-	var given []*place
+// give assigns free places to those who wait, so that there are none while somebody does. It is called with the lock
+// held, and what it returns is to be opened without.
+func (g *Gate) give() (given []*place) {
 	for e := g.waiting.Front(); e != nil && g.state.Load()/aCall < g.most.Load(); e = g.waiting.Front() {
 		p := e.Value.(*place)
 		p.given = true
@@ -204,7 +205,10 @@ func (g *Gate) give() {
 		g.remove(e)
 		given = append(given, p)
 	}
-	g.mu.Unlock()
+	return given
+}
+
+func open(given []*place) {
 	for _, p := range given {
 		p.free.Open()
 	}
@@ -225,6 +229,7 @@ func (g *Gate) Configure(change func(*Gate)) error {
 	if err := g.verdict.by(g.begin); err != nil {
 		return err
 	}
+	var given []*place
 	err := reconfigure(&g.mu, change,
 		func() *Gate { return &Gate{Limit: g.Limit, Queue: g.Queue, MaxWait: g.MaxWait} },
 		func(n *Gate) error {
@@ -233,11 +238,9 @@ func (g *Gate) Configure(change func(*Gate)) error {
 		func(n *Gate) {
 			g.Limit, g.Queue, g.MaxWait = n.Limit, n.Queue, n.MaxWait
 			g.most.Store(g.limit())
+			given = g.give()
 		})
-	if err == nil {
-		g.mu.Lock()
-		g.give()
-	}
+	open(given)
 	return err
 }
 
