@@ -1,9 +1,9 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -18,8 +18,9 @@ var ErrThrottled = errors.New("throttled")
 // knows more than all or nothing, and needs no probes.
 //
 // The zero value works. One Throttle may serve any number of pipelines and result types through [Shed], and any other
-// code through Acquire and Done. It is safe for concurrent use, needs no goroutine, and allocates nothing. It must not
-// be copied, and its fields only be changed by Configure, after first use.
+// code through Acquire and Done. It is safe for concurrent use, needs no goroutine, and allocates nothing; a call reads
+// the clock twice, and takes no lock while nothing fails. It must not be copied, and its fields only be changed by
+// Configure, after first use.
 //
 // It refuses with probability max(0, (requests − K·accepts)/(requests + 1)). Source: "Handling Overload", Site
 // Reliability Engineering, O'Reilly 2016, https://sre.google/sre-book/handling-overload/
@@ -32,8 +33,10 @@ type Throttle struct {
 	Rand    func() float64 // in [0, 1), safe for concurrent use; nil means math/rand/v2
 
 	verdict verdict
-	mu      sync.Mutex // guards the fields below
-	seen    *window    // calls are requests, failures those that were accepted; nil before first use
+	seen    atomicPointer[window] // calls are requests, failures those that were not accepted
+	failing atomicInt64           // until when one of these may count: before that a call looks at all of them
+
+	mu      mutex // guards what is seen, but for window.quick, and the field below
 	refusal *Rejection
 }
 
@@ -46,10 +49,13 @@ const (
 // Acquire returns nil for a call to make, whose end Done must hear of, a *Rejection for ErrThrottled, or the error of
 // Validate.
 func (t *Throttle) Acquire() error {
-	if err := t.verdict.by(t.Validate); err != nil {
+	if err := t.verdict.by(t.begin); err != nil {
 		return err
 	}
 	now := clock.OrSystem(t.Clock).Nanos()
+	if now >= t.failing.Load() {
+		return nil
+	}
 	p := t.dropRate(now)
 	if p <= 0 {
 		return nil
@@ -63,8 +69,7 @@ func (t *Throttle) Acquire() error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.begin(now) // Configure may have come in between
-	t.seen.add(now, 0)
+	t.failed(now)
 	if t.refusal == nil {
 		t.refusal = &Rejection{Policy: "shed", Name: t.Name, Reason: ErrThrottled}
 	}
@@ -73,23 +78,33 @@ func (t *Throttle) Acquire() error {
 
 // Done says how a call ended: a TransientFailure was not accepted, and Ignored does not count.
 func (t *Throttle) Done(o Outcome) {
-	if o == Ignored || t.verdict.by(t.Validate) != nil {
+	if o == Ignored || t.verdict.by(t.begin) != nil {
 		return
 	}
-	accepted := 1
-	if o == TransientFailure {
-		accepted = 0
-	}
 	now := clock.OrSystem(t.Clock).Nanos()
+	accepted := o != TransientFailure
+	if accepted && t.seen.Load().quick(now) {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.begin(now)
-	t.seen.add(now, accepted)
+	if accepted {
+		t.seen.Load().count(now, false)
+	} else {
+		t.failed(now)
+	}
+}
+
+// failed counts a request that was not accepted. It is called with the lock held.
+func (t *Throttle) failed(now int64) {
+	w := t.seen.Load()
+	t.failing.Store(clock.After(now, time.Duration(w.length)))
+	w.count(now, true)
 }
 
 // DropRate is the probability by which a call would be refused now.
 func (t *Throttle) DropRate() float64 {
-	if t.verdict.by(t.Validate) != nil {
+	if t.verdict.by(t.begin) != nil {
 		return 1
 	}
 	return t.dropRate(clock.OrSystem(t.Clock).Nanos())
@@ -105,37 +120,44 @@ func (t *Throttle) dropRate(now int64) float64 {
 	if most == 0 {
 		most = defaultMaxDrop
 	}
-	t.begin(now)
-	requests, accepts := t.seen.counts(now)
-	return min(most, max(0, (float64(requests)-k*float64(accepts))/float64(requests+1)))
+	requests, failures := t.seen.Load().counts(now)
+	return min(most, max(0, (float64(requests)-k*float64(requests-failures))/float64(requests+1)))
 }
 
-// begin is called with the lock held.
-func (t *Throttle) begin(now int64) {
-	if t.seen == nil {
-		length := t.Window
-		if length == 0 {
-			length = defaultSheds
-		}
-		t.seen = &window{start: now, length: int64(length)}
+// begin makes a throttle that has not been used ready, or says why it cannot be.
+func (t *Throttle) begin() error {
+	if err := t.Validate(); err != nil {
+		return err
 	}
+	now := clock.OrSystem(t.Clock).Nanos()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.anew(now)
+	return nil
+}
+
+// anew forgets what was seen. It is called with the lock held.
+func (t *Throttle) anew(now int64) {
+	t.seen.Store(&window{start: now, length: int64(cmp.Or(t.Window, defaultSheds))})
 }
 
 // Configure changes K, Window and MaxDrop while the throttle is in use: change edits a copy of them, which is taken over
 // if it is valid. Another Window begins to count anew. Where two configure at once the last has its way.
 func (t *Throttle) Configure(change func(*Throttle)) error {
-	if err := t.verdict.by(t.Validate); err != nil {
+	if err := t.verdict.by(t.begin); err != nil {
 		return err
 	}
+	now := clock.OrSystem(t.Clock).Nanos()
 	return reconfigure(&t.mu, change, t.settings,
 		func(n *Throttle) error {
 			return fixed("Throttle", map[string]bool{"Name": n.Name != "", "Clock": n.Clock != nil, "Rand": n.Rand != nil})
 		},
 		func(n *Throttle) {
-			if n.Window != t.Window {
-				t.seen = nil
-			}
+			other := n.Window != t.Window
 			t.K, t.Window, t.MaxDrop = n.K, n.Window, n.MaxDrop
+			if other {
+				t.anew(now)
+			}
 		})
 }
 

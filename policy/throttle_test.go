@@ -95,6 +95,24 @@ func TestShedCountsHowCallsEnd(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = ok.Do(ctx) }))
 }
 
+// A failure counts for as long as the window, and a throttle that has seen none for that long draws nobody.
+func TestThrottleForgetsAFailureWithItsWindow(t *testing.T) {
+	v := clock.NewVirtual()
+	draws := 0
+	th := &policy.Throttle{K: 1, Window: 10 * time.Second, Clock: v, Rand: func() float64 { draws++; return 1 }}
+	th.Done(policy.TransientFailure)
+	for range 9 {
+		require.Positive(t, th.DropRate())
+		require.NoError(t, th.Acquire())
+		v.Advance(time.Second - 1)
+	}
+	require.Equal(t, 9, draws)
+	v.Advance(time.Second + 9)
+	require.Zero(t, th.DropRate())
+	require.NoError(t, th.Acquire())
+	require.Equal(t, 9, draws)
+}
+
 // Refusing is cheap, which is what it is for.
 func TestShedRefusesWithoutAllocating(t *testing.T) {
 	th := &policy.Throttle{Name: "api", Rand: func() float64 { return 0 }} // everything is drawn
