@@ -79,6 +79,25 @@ func TestRampUpEnds(t *testing.T) {
 	require.ErrorIs(t, refusal(c), policy.ErrOpen, "a ramp-up lasts as long as it was to")
 }
 
+// What probes have not earned has no ramp-up, and what a circuit watches it watches after one, too.
+func TestRampUpBesideResetAndSlow(t *testing.T) {
+	c, v := onVirtual(&policy.Circuit{RampUp: time.Minute, Rand: func() float64 { return 0.9 }})
+	report(t, c, policy.TransientFailure)
+	v.Advance(time.Second)
+	probe := begin(t, c)
+	require.Equal(t, policy.HalfOpen, c.State())
+	c.Reset()
+	report(t, c, policy.Success)
+	probe.Done(policy.Success)
+
+	c, advance := recovering(t, &policy.Circuit{RampUp: time.Minute, Slow: time.Second, Rand: func() float64 { return 0 }})
+	advance(time.Minute)
+	report(t, c, policy.Success)
+	_ = begin(t, c)
+	advance(time.Second)
+	require.Equal(t, policy.Open, c.State(), "a call has been slow")
+}
+
 // A retry does not try again what a ramp-up refuses, and Explain tells of it.
 func TestRampUpInAPipeline(t *testing.T) {
 	c, _ := recovering(t, &policy.Circuit{RampUp: time.Minute, Rand: func() float64 { return 0.9 }})

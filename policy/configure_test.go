@@ -124,6 +124,40 @@ func TestBucketConfigure(t *testing.T) {
 	require.False(t, b.Allow())
 }
 
+// A turn that is given back serves another caller after a change that leaves the rate as it is, and nobody after one
+// that does not: it was of another rate.
+func TestBucketConfigureWithTurnsGivenBack(t *testing.T) {
+	for rate, want := range map[int][]time.Duration{
+		1:  {1000, 3000, 4000, 5000},
+		10: {750, 850, 950, 1050}, // two and a half turns were owed
+	} {
+		v := clock.NewVirtual()
+		start := v.Nanos()
+		b := &policy.Bucket{Rate: 1, MaxWait: time.Hour, Clock: v}
+		require.NoError(t, b.Acquire(t.Context()))
+		ctx, cancel := context.WithCancel(t.Context())
+		v.Go(func() { require.ErrorIs(t, b.Acquire(ctx), context.Canceled) }) // for the turn at 1 s
+		v.Go(func() { require.NoError(t, b.Acquire(t.Context())) })          // for that at 2 s
+		var came []time.Duration
+		v.Go(func() {
+			_ = v.Sleep(t.Context(), 500*time.Millisecond)
+			if rate == 1 {
+				cancel() // before it is configured
+				_ = v.Sleep(t.Context(), time.Millisecond)
+			}
+			require.NoError(t, b.Configure(func(b *policy.Bucket) { b.Rate, b.MaxWait = rate, time.Minute }))
+			cancel()
+			_ = v.Sleep(t.Context(), time.Millisecond)
+			for range want {
+				require.NoError(t, b.Acquire(t.Context()))
+				came = append(came, time.Duration(v.Nanos()-start)/time.Millisecond)
+			}
+		})
+		v.Run()
+		require.Equal(t, want, came)
+	}
+}
+
 func TestThrottleConfigure(t *testing.T) {
 	throttle := &policy.Throttle{Clock: clock.NewVirtual()}
 	for range 98 {

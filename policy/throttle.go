@@ -19,7 +19,7 @@ var ErrThrottled = errors.New("throttled")
 //
 // The zero value works. One Throttle may serve any number of pipelines and result types through [Shed], and any other
 // code through Acquire and Done. It is safe for concurrent use, needs no goroutine, and allocates nothing; a call reads
-// the clock twice, and takes no lock while nothing fails. It must not be copied, and its fields only be changed by
+// the clock twice, and hardly ever takes a lock while nothing fails. It must not be copied, and its fields only be changed by
 // Configure, after first use.
 //
 // It refuses with probability max(0, (requests − K·accepts)/(requests + 1)). Source: "Handling Overload", Site

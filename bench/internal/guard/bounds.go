@@ -104,5 +104,8 @@ var Bounds = []Bound{
 	{Name: "breaker with a count window, by the hand-written", Of: Sum{ours(load.BreakerCount)}, By: Sum{plain(load.BreakerCount)}, Most: 6},
 	{Name: "fallback, by the hand-written", Of: Sum{ours(load.Fallback)}, By: Sum{plain(load.Fallback)}, Most: 4},
 	{Name: "the three, by the hand-written", Of: Sum{ours(load.Three)}, By: Sum{plain(load.Three)}, Most: 5.25},
+	{Name: "bulkhead, by the hand-written", Of: Sum{ours(load.Bulkhead)}, By: Sum{plain(load.Bulkhead)}, Most: 0.95},
+	{Name: "bulkhead from 8 goroutines, by the hand-written", Of: Sum{ours(load.Bulkhead).crowded()}, By: Sum{plain(load.Bulkhead).crowded()}, Most: 1.7},
+	{Name: "throttle, by 2 clock reads and 15 calls", Of: Sum{ours(load.Shed)}, By: read.times(2).and(call.times(15)), Most: 1.2},
 	{Name: "the three, by the hand-written, from 8 goroutines", Of: Sum{ours(load.Three).crowded()}, By: Sum{plain(load.Three).crowded()}, Most: 5.25},
 }
