@@ -137,7 +137,7 @@ func TestBucketConfigureWithTurnsGivenBack(t *testing.T) {
 		require.NoError(t, b.Acquire(t.Context()))
 		ctx, cancel := context.WithCancel(t.Context())
 		v.Go(func() { require.ErrorIs(t, b.Acquire(ctx), context.Canceled) }) // for the turn at 1 s
-		v.Go(func() { require.NoError(t, b.Acquire(t.Context())) })          // for that at 2 s
+		v.Go(func() { require.NoError(t, b.Acquire(t.Context())) })           // for that at 2 s
 		var came []time.Duration
 		v.Go(func() {
 			_ = v.Sleep(t.Context(), 500*time.Millisecond)
