@@ -29,7 +29,11 @@ func Check[T any](tb testing.TB, build func(Env) pipeline.Pipeline[T], propertie
 // CheckOf is Check with cases of one's own.
 func CheckOf[T any](tb testing.TB, cases *rapid.Generator[Case], build func(Env) pipeline.Pipeline[T], properties ...Property) {
 	tb.Helper()
-	if found := search(tb.Name(), cases, build, properties); found != nil {
+	found, err := search(tb.Name(), cases, build, properties)
+	switch {
+	case err != nil:
+		tb.Fatal(err)
+	case found != nil:
 		tb.Fatal(found.report())
 	}
 }
@@ -59,6 +63,9 @@ func judge[T any](c Case, build func(Env) pipeline.Pipeline[T], properties []Pro
 	}
 	var probe time.Duration
 	for _, p := range properties {
+		if p.Judge == nil {
+			panic(fmt.Errorf("the property %q has no Judge", p.Name))
+		}
 		probe = max(probe, p.Probe)
 	}
 	f := &finding{Run: run(c, build, probe), properties: properties}
@@ -77,8 +84,8 @@ func judge[T any](c Case, build func(Env) pipeline.Pipeline[T], properties []Pro
 	return f
 }
 
-// search is the smallest finding among the cases, or nil.
-func search[T any](test string, cases *rapid.Generator[Case], build func(Env) pipeline.Pipeline[T], properties []Property) *finding {
+// search is the smallest finding among the cases, or nil. The error says why the search itself came to nothing.
+func search[T any](test string, cases *rapid.Generator[Case], build func(Env) pipeline.Pipeline[T], properties []Property) (*finding, error) {
 	var latest *finding
 	times := rounds
 	if checks := flag.Lookup("rapid.checks"); checks != nil && checks.Value.String() != checks.DefValue {
@@ -92,6 +99,9 @@ func search[T any](test string, cases *rapid.Generator[Case], build func(Env) pi
 				t.Fatal(errors.Join(f.errs...))
 			}
 		})
+		if t.failed && latest == nil {
+			return nil, fmt.Errorf("proptest: the cases could not be tried: %s", strings.Join(t.said, "\n"))
+		}
 		if t.failed {
 			break
 		}
@@ -100,7 +110,7 @@ func search[T any](test string, cases *rapid.Generator[Case], build func(Env) pi
 		latest = smallest(latest, build)
 		latest.found = true
 	}
-	return latest
+	return latest, nil
 }
 
 // effort is how many cases are tried to make a finding smaller.
@@ -153,6 +163,7 @@ type quiet struct {
 	rapid.TB
 	name   string
 	failed bool
+	said   []string
 }
 
 // check is rapid.Check, without ending the goroutine.
@@ -165,12 +176,17 @@ func (q *quiet) check(property func(*rapid.T)) {
 	<-done
 }
 
-func (q *quiet) Helper()               {}
-func (q *quiet) Name() string          { return q.name }
-func (q *quiet) Logf(string, ...any)   {}
-func (q *quiet) Log(...any)            {}
-func (q *quiet) Errorf(string, ...any) { q.failed = true }
-func (q *quiet) Error(...any)          { q.failed = true }
-func (q *quiet) Fail()                 { q.failed = true }
-func (q *quiet) Failed() bool          { return q.failed }
-func (q *quiet) FailNow()              { q.failed = true; runtime.Goexit() }
+func (q *quiet) Helper()      {}
+func (q *quiet) Name() string { return q.name }
+func (q *quiet) Logf(format string, args ...any) {
+	q.said = append(q.said, fmt.Sprintf(format, args...))
+}
+func (q *quiet) Log(args ...any) { q.said = append(q.said, fmt.Sprint(args...)) }
+func (q *quiet) Errorf(format string, args ...any) {
+	q.Logf(format, args...)
+	q.failed = true
+}
+func (q *quiet) Error(args ...any) { q.Log(args...); q.failed = true }
+func (q *quiet) Fail()             { q.failed = true }
+func (q *quiet) Failed() bool      { return q.failed }
+func (q *quiet) FailNow()          { q.failed = true; runtime.Goexit() }

@@ -170,3 +170,38 @@ func TestNothingLeftKnowsWhoseGoroutinesAre(t *testing.T) {
 func TestRecoversAtOnce(t *testing.T) {
 	Replay(t, Case{Requests: Every(0, 1)}, func(Env) pipeline.Pipeline[int] { return pipeline.Wrap[int]() }, Recovers(0))
 }
+
+// What keeps cases from being tried fails the test, and says why: a check that has checked nothing must not pass.
+func TestSearchesThatComeToNothing(t *testing.T) {
+	fine := func(env Env) pipeline.Pipeline[int] { return pipeline.Wrap(&policy.Retry[int]{Clock: env.Clock}) }
+	for want, search := range map[string]func() (*finding, error){
+		"boom": func() (*finding, error) {
+			return search(t.Name(), Cases(), func(Env) pipeline.Pipeline[int] { panic("boom") }, nil)
+		},
+		"Timeout.Limit is 0s": func() (*finding, error) {
+			return search(t.Name(), Cases(), func(Env) pipeline.Pipeline[int] { return pipeline.Wrap(&policy.Timeout[int]{}) }, nil)
+		},
+		"clock": func() (*finding, error) {
+			return search(t.Name(), Cases(), func(env Env) pipeline.Pipeline[int] {
+				return pipeline.Wrap(&policy.Timeout[int]{Limit: 1, Clock: env.Clock}, &policy.Retry[int]{})
+			}, nil)
+		},
+		"no judge": func() (*finding, error) {
+			return search(t.Name(), Cases(), fine, []Property{{Name: "mine", Judge: func(*Run) error { panic("no judge") }}})
+		},
+		`the property "mine" has no Judge`: func() (*finding, error) {
+			return search(t.Name(), Cases(), fine, []Property{{Name: "mine"}})
+		},
+		"no case": func() (*finding, error) {
+			return search(t.Name(), rapid.Custom(func(*rapid.T) Case { panic("no case") }), fine, nil)
+		},
+		"valid tests": func() (*finding, error) {
+			return search(t.Name(), Cases().Filter(func(Case) bool { return false }), fine, nil)
+		},
+	} {
+		found, err := search()
+		require.Nil(t, found, want)
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, "the cases could not be tried")
+	}
+}

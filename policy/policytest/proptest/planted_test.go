@@ -209,7 +209,8 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			build := func(b bug) func(Env) pipeline.Pipeline[int] {
 				return func(env Env) pipeline.Pipeline[int] { return pipeline.Wrap(p.build(b, env)) }
 			}
-			found := search(t.Name(), Cases(), build(p.bug), []Property{p.property})
+			found, err := search(t.Name(), Cases(), build(p.bug), []Property{p.property})
+			require.NoError(t, err)
 			require.NotNil(t, found, "it is not found")
 			t.Log(found.report())
 			require.LessOrEqual(t, phases(found.Case.Schedule), 3)
