@@ -34,8 +34,8 @@ func (a *attempt) AfterFunc(f func()) (stop func() bool) {
 	return context.AfterFunc(a.Context, f)
 }
 
-// Once marks the calls made under ctx as not repeatable: a Retry calls once and returns what it got. Mark what must
-// not happen twice, such as a payment without an idempotency key.
+// Once marks the calls made under ctx as not repeatable: a Retry calls once and returns what it got, a Hedge starts no
+// second leg. Mark what must not happen twice, such as a payment without an idempotency key.
 func Once(ctx context.Context) context.Context { return context.WithValue(ctx, onceKey{}, true) }
 
 type onceKey struct{}

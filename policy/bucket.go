@@ -105,7 +105,18 @@ func (r rules) shift(t turn, n int64) turn {
 	return t
 }
 
-// Allow takes a turn if there is one now, and reports whether there was.
+// Idle reports whether a new bucket would do as well: as many turns are saved up as can be.
+func (b *Bucket) Idle() bool {
+	if b.verdict.by(b.Validate) != nil {
+		return true
+	}
+	now := clock.OrSystem(b.Clock).Nanos()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.begun || b.next.ceil() <= now
+}
+
+// Allow takes a turn if there is one now, and reports whether there was; there is none where Validate errs.
 func (b *Bucket) Allow() bool {
 	if b.verdict.by(b.Validate) != nil {
 		return false

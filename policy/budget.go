@@ -15,6 +15,9 @@ import (
 // less refuses it. What is held is at most Cap, and what nobody needs within TTL is gone: there is no floor, because a
 // fleet of clients that may each make a few retries a second makes a storm.
 //
+// It begins empty, and takes 1/Ratio first calls within TTL to allow an extra one: with the zero value one call a second.
+// Where there are fewer, give it a longer TTL.
+//
 // Over any interval the extra calls are at most Cap + Ratio × the first calls in it. The zero value works: one extra
 // call for ten first ones. One that Validate finds fault with allows none. One Budget may serve many pipelines. It is
 // safe for concurrent use, never blocks, and allocates nothing; every call reads the clock once. It must not be copied,

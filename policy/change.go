@@ -26,6 +26,12 @@ func (c *Circuit) Bypass() { c.force(Bypassed) }
 // Reset closes the circuit, whatever its state, and forgets what it has counted.
 func (c *Circuit) Reset() { c.force(Closed) }
 
+// Idle reports whether a new circuit would do as well: this one is closed, and no ramp-up is under way.
+func (c *Circuit) Idle() bool {
+	p := c.now.Load()
+	return p == nil || p.state == Closed && p.ramp == 0
+}
+
 // force enters a state by decree. An invalid circuit, which refuses everything anyway, stays as it is.
 func (c *Circuit) force(state State) {
 	if c.begin() != nil {
@@ -40,7 +46,8 @@ func (c *Circuit) force(state State) {
 
 // Configure changes Trip, Cooldown, Probes, Successes, ProbeLease, Slow and RampUp while the circuit is in use: change
 // edits a copy of them, which is taken over if it is valid. The state stays, an opening lasts as long as it was to, and
-// calls in flight count. Another Trip or Slow begins to count anew. Where two configure at once the last has its way.
+// calls in flight count. Another Trip or Slow begins to count anew; to set any other field is an error. Where two
+// configure at once the last has its way.
 func (c *Circuit) Configure(change func(*Circuit)) error {
 	if err := c.begin(); err != nil {
 		return err

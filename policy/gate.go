@@ -251,6 +251,9 @@ func (g *Gate) Load() (inFlight, waiting int) {
 	return int(g.state.Load() / aCall), g.waiting.Len()
 }
 
+// Idle reports whether a new gate would do as well: nobody is in flight.
+func (g *Gate) Idle() bool { return g.state.Load() == 0 }
+
 // limit is called with the lock held.
 func (g *Gate) limit() int64 { return int64(cmp.Or(g.Limit, defaultGateLimit)) }
 

@@ -15,7 +15,7 @@ import (
 // and its fields not be changed, after first use.
 type Keyed[C any] struct {
 	New  func(key string) C // makes the core of a key, once for as long as it is remembered; required
-	Idle func(core C) bool  // whether nothing is lost by forgetting it; nil means that it always may be forgotten
+	Idle func(core C) bool  // whether nothing is lost by forgetting it; nil asks the core's own Idle, if it has one
 	Max  int                // cores remembered at most; 0 means 1024
 
 	mu    sync.Mutex // guards the fields below
@@ -102,11 +102,20 @@ func (k *Keyed[C]) find(key string) (found *entry[C], crowd []*entry[C]) {
 // idle: somebody is about to use it.
 func (k *Keyed[C]) makeRoom(crowd []*entry[C], latest *entry[C]) {
 	for _, e := range crowd {
-		if e.made.Load() && (k.Idle == nil || k.Idle(e.core)) && k.forget(e) {
+		if e.made.Load() && k.idle(e.core) && k.forget(e) {
 			return
 		}
 	}
 	k.forget(latest)
+}
+
+// idle reports whether core may be forgotten.
+func (k *Keyed[C]) idle(core C) bool {
+	if k.Idle != nil {
+		return k.Idle(core)
+	}
+	own, ok := any(core).(interface{ Idle() bool })
+	return !ok || own.Idle()
 }
 
 // forget reports whether e was remembered.

@@ -103,6 +103,12 @@ func (l *Limit) Load() (inFlight, limit int) {
 	return l.inFlight, l.allowed()
 }
 
+// Idle reports whether nobody is in flight. What the limit has learned is lost with it all the same.
+func (l *Limit) Idle() bool {
+	inFlight, _ := l.Load()
+	return inFlight == 0
+}
+
 // allowed is how many calls may be in flight, which is a part of the limit during a probe.
 func (l *Limit) allowed() int { return max(l.least(), int(l.limit)>>l.depth) }
 

@@ -352,6 +352,58 @@ func TestKeyedProperty(t *testing.T) {
 }
 
 // A New that panics or ends its goroutine is asked again by the next caller, and troubles no other key.
+// Where it is not told what is idle, a Keyed asks the cores, and forgets none that knows something.
+func TestKeyedAsksItsCores(t *testing.T) {
+	v := clock.NewVirtual()
+	for name, core := range map[string]struct {
+		busy, idle func(k any)
+		get        func() func(key string) any
+	}{
+		"circuit": {
+			func(c any) { c.(*policy.Circuit).Isolate() }, func(c any) { c.(*policy.Circuit).Reset() },
+			remembering(func() *policy.Circuit { return &policy.Circuit{Clock: v} }),
+		},
+		"gate": {
+			func(g any) { _, _ = g.(*policy.Gate).Acquire(t.Context()) }, nil,
+			remembering(func() *policy.Gate { return &policy.Gate{Clock: v} }),
+		},
+		"limit": {
+			func(l any) { _, _ = l.(*policy.Limit).Acquire(0) }, nil,
+			remembering(func() *policy.Limit { return &policy.Limit{Clock: v} }),
+		},
+		"bucket": {
+			func(b any) { b.(*policy.Bucket).Allow() }, func(any) { v.Advance(time.Second) },
+			remembering(func() *policy.Bucket { return &policy.Bucket{Clock: v} }),
+		},
+		"throttle": {
+			func(s any) { s.(*policy.Throttle).Done(policy.TransientFailure) }, func(any) { v.Advance(time.Hour) },
+			remembering(func() *policy.Throttle { return &policy.Throttle{Clock: v} }),
+		},
+	} {
+		get := core.get()
+		one := get("one")
+		get("two")
+		require.NotSame(t, one, get("one"), "%s: nothing is lost with it", name)
+		one = get("one")
+		core.busy(one)
+		get("two")
+		require.Same(t, one, get("one"), name)
+		if core.idle != nil {
+			core.idle(one)
+			get("two")
+			require.NotSame(t, one, get("one"), name)
+		}
+	}
+}
+
+// remembering makes Keyeds of one core.
+func remembering[C any](build func() C) func() func(key string) any {
+	return func() func(key string) any {
+		k := &policy.Keyed[C]{Max: 1, New: func(string) C { return build() }}
+		return func(key string) any { return k.Get(key) }
+	}
+}
+
 func TestKeyedForgetsWhatCouldNotBeMade(t *testing.T) {
 	fails := runtime.Goexit
 	k := policy.Keyed[int]{Max: 1, New: func(key string) int {

@@ -102,6 +102,11 @@ func (t *Throttle) failed(now int64) {
 	w.count(now, true)
 }
 
+// Idle reports whether a new throttle would do as well: nothing has failed within its window.
+func (t *Throttle) Idle() bool {
+	return t.verdict.by(t.begin) != nil || clock.OrSystem(t.Clock).Nanos() >= t.failing.Load()
+}
+
 // DropRate is the probability by which a call would be refused now.
 func (t *Throttle) DropRate() float64 {
 	if t.verdict.by(t.begin) != nil {

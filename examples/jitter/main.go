@@ -17,6 +17,10 @@ func main() {
 	out := flag.String("o", filepath.Join(os.TempDir(), "jitter.html"), "the page to write")
 	runs := flag.Int("runs", 100, "how many runs of each backoff")
 	flag.Parse()
+	if *runs < 1 {
+		fmt.Fprintf(os.Stderr, "jitter: -runs is %d; want 1 or more\n", *runs)
+		os.Exit(2)
+	}
 	if err := run(*out, *runs, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "jitter:", err)
 		os.Exit(1)

@@ -18,6 +18,10 @@ func main() {
 	out := flag.String("o", filepath.Join(os.TempDir(), "storm.html"), "the page to write")
 	seeds := flag.Int("seeds", 10, "how many runs of each policy")
 	flag.Parse()
+	if *seeds < 1 {
+		fmt.Fprintf(os.Stderr, "storm: -seeds is %d; want 1 or more\n", *seeds)
+		os.Exit(2)
+	}
 	if err := run(*out, *seeds, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "storm:", err)
 		os.Exit(1)

@@ -17,10 +17,10 @@ import (
 
 // Default is the pipeline of a host that Transport uses if it is given none: up to 3 attempts with smooth jitter
 // between them, a circuit that opens for 30 seconds when half of at least 20 attempts within 10 seconds have failed,
-// and 10 seconds for each attempt to bring a response. Retries of a host are at most a fifth of the calls of the last
-// minute, besides two to begin with, so that many clients together do not keep a host down that has failed.
+// and 10 seconds for each attempt to bring a response. Retries of a host are at most a fifth of its calls, besides
+// two to begin with or saved up within an hour, so that many clients together do not keep a host down that has failed.
 func Default(host string) pipeline.Pipeline[*http.Response] {
-	budget := &policy.Budget{Ratio: 0.2, Cap: 2, TTL: time.Minute}
+	budget := &policy.Budget{Ratio: 0.2, Cap: 2, TTL: time.Hour}
 	for range 10 {
 		budget.Deposit() // so that a program's only call can be tried again
 	}

@@ -126,6 +126,25 @@ func TestDiscardReadsOnlyWhatIsWorthIt(t *testing.T) {
 }
 
 // The default pipeline waits as it is asked to, tries three times, and refuses once a host has failed enough.
+// A host that is called but seldom, and fails a call in ten, has its retries all the same.
+func TestDefaultRetriesAtLowTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pipehttp.Default("a")
+		for n := range 100 {
+			time.Sleep(2 * time.Minute)
+			calls := 0
+			response, err := p.Do(t.Context(), func(context.Context) (*http.Response, error) {
+				if calls++; calls == 1 && n%10 == 0 {
+					return &http.Response{StatusCode: 503, Body: http.NoBody}, nil
+				}
+				return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+			})
+			require.NoError(t, err)
+			require.Equal(t, 200, response.StatusCode, "call %d", n)
+		}
+	})
+}
+
 func TestDefault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0

@@ -31,7 +31,8 @@ type Transport struct {
 	Base http.RoundTripper
 
 	// Pipeline makes the pipeline of a host, once for as long as it is remembered; nil means Default. A host is a
-	// request's URL.Host in lower case, without the port that its scheme implies.
+	// request's URL.Host in lower case, without the port that its scheme implies. Its Retry and Breaker want Classify,
+	// Hint and Discard of this package: without them a status of 503 is a success like any other response.
 	Pipeline func(host string) pipeline.Pipeline[*http.Response]
 
 	// Hosts is how many are remembered at most; 0 means 1024. A host is not forgotten while a circuit of its pipeline

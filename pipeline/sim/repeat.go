@@ -14,7 +14,7 @@ type Reports []Report
 // Setup is called from several goroutines; each setup should have the Seed it was asked for, and share no state with
 // the others.
 func Repeat(n int, setup func(seed uint64) Setup) Reports {
-	reports := make(Reports, n)
+	reports := make(Reports, max(0, n))
 	var all sync.WaitGroup
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i := range reports {
