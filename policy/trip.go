@@ -40,7 +40,12 @@ func timed(t Trip) bool {
 // Consecutive opens at so many failures in a row, however far apart. It is at least 1.
 type Consecutive int
 
-func (n Consecutive) String() string { return fmt.Sprintf("%d failures in a row", int(n)) }
+func (n Consecutive) String() string {
+	if n == 1 {
+		return "1 failure"
+	}
+	return fmt.Sprintf("%d failures in a row", int(n))
+}
 
 func (n Consecutive) validate() error { return atLeast("Consecutive", int(n), 1) }
 

@@ -22,9 +22,12 @@ import (
 // The policy must be one that lets a first call through, and lets one through again an hour after whatever happened.
 func Conform(t *testing.T, build func(clock.Clock) policy.Policy[int]) {
 	t.Helper()
+	if build == nil || build(clock.NewVirtual()) == nil {
+		t.Fatal("there is no policy: build is nil, or returns nil")
+	}
 	for _, r := range rules {
 		t.Run(r.name, func(t *testing.T) {
-			if err := r.check(t, build); err != nil {
+			if err := r.judge(t, build); err != nil {
 				t.Errorf("the rule: %s\n%v", r.rule, err)
 			}
 		})
@@ -37,6 +40,16 @@ type builder = func(clock.Clock) policy.Policy[int]
 type rule struct {
 	name, rule string
 	check      func(*testing.T, builder) error
+}
+
+// judge is check, where a panic is an error: one that the policy has made, or the clock's about who waits for ever.
+func (r rule) judge(t *testing.T, build builder) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a panic: %v", p)
+		}
+	}()
+	return r.check(t, build)
 }
 
 var rules = []rule{
@@ -145,12 +158,17 @@ func execute(ctx context.Context, v *clock.Virtual, next policy.Next[int]) (retu
 // drive runs v on a goroutine of its own, and reports whether it came to the end.
 func drive(v *clock.Virtual) (over bool) {
 	done := make(chan struct{})
+	var panicked any
 	go func() {
 		defer close(done)
+		defer func() { panicked = recover() }()
 		v.Run()
 		over = true
 	}()
 	<-done
+	if panicked != nil {
+		panic(panicked) // on the goroutine of the test
+	}
 	return over
 }
 

@@ -18,8 +18,15 @@ const (
 
 // readmeRows are the workloads that a README shows; the others are in Markdown.
 var readmeRows = []string{
-	load.Retry, load.Breaker, load.BreakerTime, load.Timeout, load.Three, load.Four, load.Refusal, load.Failing, load.CaptureThree,
+	load.Retry, load.Breaker, load.BreakerCount, load.BreakerTime, load.Timeout, load.TimeoutDone, load.Three, load.Four, load.Refusal, load.Failing, load.CaptureThree,
 }
+
+// shown are names of workloads that say less in a README than beside the others.
+var shown = map[string]string{
+	load.Timeout: "timeout, func never asks for Done", load.Four: "the three ∘ timeout, likewise",
+}
+
+const readmeLegend = "Bold is the quickest library, (n×) by Holdfast's time, hand-written the same for one purpose, composing with nothing."
 
 // Replace is readme with the table between its markers.
 func (r Results) Replace(readme string) (string, error) {
@@ -47,7 +54,7 @@ func (r Results) Table() string {
 			continue
 		}
 		best := row.best(r.Peers[1].Name)
-		fmt.Fprintf(&b, "| %s |", name)
+		fmt.Fprintf(&b, "| %s |", cmp.Or(shown[name], name))
 		for _, p := range r.Peers {
 			c, ok := row.Cell(p.Name)
 			if !ok {
@@ -65,18 +72,27 @@ func (r Results) Table() string {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\n" + strings.Join(append([]string{r.header() + r.scales()}, notes.list()...), " ") + "\n")
+	b.WriteString("\n" + strings.Join(append([]string{readmeLegend, r.header() + r.scales()}, notes.list()...), " ") + "\n")
 	return b.String()
 }
 
 // scales says what calls lose when they come from many goroutines.
 func (r Results) scales() string {
-	c, ok := r.Row(load.Three).Cell(r.Peers[0].Name)
-	if !ok || len(c.Times) < 2 {
+	var losses []string
+	from := 0
+	for _, name := range []string{load.Three, load.Bulkhead} {
+		c, ok := r.Row(name).Cell(r.Peers[0].Name)
+		if !ok || len(c.Times) < 2 {
+			continue
+		}
+		last := c.Times[len(c.Times)-1]
+		from = last.Goroutines
+		losses = append(losses, fmt.Sprintf("%s %s%s", name, last.least(), times(last.Loss)))
+	}
+	if from == 0 {
 		return ""
 	}
-	last := c.Times[len(c.Times)-1]
-	return fmt.Sprintf(" From %d goroutines a call of %s takes %s%s of what it takes from one.", last.Goroutines, load.Three, last.least(), times(last.Loss))
+	return fmt.Sprintf(" What a call takes from %d goroutines, by what it takes from one: %s.", from, strings.Join(losses, ", "))
 }
 
 // best is the quickest library of the row.
