@@ -40,6 +40,7 @@ type Bucket struct {
 	begun   bool
 	next    turn       // when the next turn is due if nothing is saved up
 	given   []turn     // future turns that were given back, earliest first
+	era     int        // of the settings that turns were given under
 	refusal *Rejection // for who comes before next has moved on
 }
 
@@ -136,7 +137,7 @@ func (b *Bucket) Acquire(ctx context.Context) error {
 	}
 	c := clock.OrSystem(b.Clock)
 	b.mu.Lock()
-	patience, under := b.MaxWait, b.rules()
+	patience, era := b.MaxWait, b.era
 	b.mu.Unlock()
 	if patience > 0 {
 		if left, ok := clock.Remaining(ctx, c); ok {
@@ -151,7 +152,7 @@ func (b *Bucket) Acquire(ctx context.Context) error {
 	slept := false
 	defer func() {
 		if !slept {
-			b.giveBack(mine, under) // the context ended, or the clock's Sleep panicked
+			b.giveBack(mine, era) // the context ended, or the clock's Sleep panicked
 		}
 	}()
 	if err := c.Sleep(ctx, wait); err != nil {
@@ -193,13 +194,13 @@ func (b *Bucket) take(now int64, patience time.Duration) (mine turn, wait time.D
 
 // giveBack makes room for another caller at the time of mine. The latest turn is as if never taken; the others can be
 // taken again as long as they are to come, and only at their own time, or too many would come close together.
-func (b *Bucket) giveBack(mine turn, under rules) {
+func (b *Bucket) giveBack(mine turn, era int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r := b.rules()
-	if r != under {
+	if b.era != era {
 		return // the turn was of another rate
 	}
+	r := b.rules()
 	i, _ := slices.BinarySearchFunc(b.given, mine, turn.compare)
 	b.given = slices.Insert(b.given, i, mine)
 	for n := len(b.given); n > 0; n-- {
@@ -237,6 +238,9 @@ func (b *Bucket) Configure(change func(*Bucket)) error {
 			before := b.rules()
 			b.Rate, b.Per, b.Burst, b.MaxWait = n.Rate, n.Per, n.Burst, n.MaxWait
 			after := b.rules()
+			if before != after {
+				b.era++
+			}
 			if owed := clock.Since(now, b.next.ceil()); b.begun && before != after {
 				turns := float64(owed) * float64(before.rate) / float64(before.per)
 				ahead := turns * float64(after.per) / float64(after.rate)

@@ -39,6 +39,7 @@ func (c *Circuit) force(state State) {
 	}
 	c.locked(c.nanos(), func(now int64) {
 		if state == Closed || c.now.Load().state != state {
+			c.worked = 0 // no probe has earned it
 			c.enter(state, now, nil)
 		}
 	})

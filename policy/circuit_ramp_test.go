@@ -107,3 +107,16 @@ func TestRampUpInAPipeline(t *testing.T) {
 	require.Contains(t, p.String(), "ramp-up 1m0s")
 	require.ErrorContains(t, (&policy.Circuit{RampUp: -1}).Validate(), "Circuit.RampUp is -1ns; want 0 or more")
 }
+
+// What is done by decree needs no probes, and has no ramp-up, even where Configure has made do with those there were.
+func TestRampUpIsNotForWhatIsDoneByDecree(t *testing.T) {
+	for _, decree := range []func(*policy.Circuit){(*policy.Circuit).Bypass, (*policy.Circuit).Reset} {
+		c, v := onVirtual(&policy.Circuit{Successes: 3, RampUp: time.Hour, Rand: func() float64 { return 0.999 }})
+		report(t, c, policy.TransientFailure)
+		v.Advance(time.Second)
+		report(t, c, policy.Success)
+		require.NoError(t, c.Configure(func(c *policy.Circuit) { c.Successes = 1 }))
+		decree(c)
+		report(t, c, policy.Success)
+	}
+}

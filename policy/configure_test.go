@@ -271,3 +271,29 @@ func TestConfigureUnderStress(t *testing.T) {
 		require.Zero(t, circuit.Snapshot().InFlight)
 	}
 }
+
+// Turns that were given under a rate of before are gone, also where the rate is the same again.
+func TestBucketConfigureThereAndBack(t *testing.T) {
+	v := clock.NewVirtual()
+	b := &policy.Bucket{Rate: 1, MaxWait: time.Minute, Clock: v}
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 20 {
+		v.Go(func() { _ = b.Acquire(ctx) }) // for turns up to 19 s
+	}
+	admitted := 0
+	v.Go(func() {
+		_ = v.Sleep(t.Context(), 500*time.Millisecond)
+		require.NoError(t, b.Configure(func(b *policy.Bucket) { b.Rate = 1000 }))
+		_ = v.Sleep(t.Context(), time.Second)
+		require.NoError(t, b.Configure(func(b *policy.Bucket) { b.Rate = 1 }))
+		cancel()
+		for range 16_500 {
+			_ = v.Sleep(t.Context(), time.Millisecond)
+			if b.Allow() {
+				admitted++
+			}
+		}
+	})
+	v.Run()
+	require.LessOrEqual(t, admitted, 18)
+}

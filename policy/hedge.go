@@ -116,10 +116,8 @@ func (h *Hedge[T]) Validate() error {
 		p.add(".Quantile is %v; want 0 or more and less than 1", h.Quantile)
 	}
 	notNegative(&p, "Max", h.Max)
-	if h.Budget != nil {
-		p.field("Budget", h.Budget.Validate())
-	}
 	p.clock(h.Clock)
+	p.budget(h.Budget, h.Clock)
 	return p.join()
 }
 

@@ -3,9 +3,11 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -445,4 +447,90 @@ func TestHedgeAllocatesLittleWithoutASecondLeg(t *testing.T) {
 	next := policy.Through(func(context.Context) (int, error) { return 1, nil }, policy.Policy[int](&policy.Hedge[int]{Delay: time.Hour}))
 	ctx := context.Background()
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = next.Do(ctx) }), 9.0)
+}
+
+// asked is a context that has something happen when it is asked whether it has ended, and it has.
+type asked struct {
+	context.Context
+	then func()
+}
+
+func (a *asked) Err() error {
+	err := a.Context.Err()
+	if err != nil {
+		a.then()
+	}
+	return err
+}
+
+// guarded is a clock that counts the goroutines that panic.
+type guarded struct {
+	clock.Clock
+	all      sync.WaitGroup
+	panicked atomic.Int64
+}
+
+func (g *guarded) Wait(ctx context.Context, l *clock.Latch) error { return l.Wait(ctx, g.Clock) }
+
+func (g *guarded) Go(f func()) {
+	g.all.Go(func() {
+		defer func() {
+			if recover() != nil {
+				g.panicked.Add(1)
+			}
+		}()
+		f()
+	})
+}
+
+// A leg that panics while the caller is leaving, because its context has ended, panics on the caller.
+func TestHedgeLosesNoPanicWhileItsCallerLeaves(t *testing.T) {
+	c := &guarded{Clock: clock.System}
+	inner, cancel := context.WithCancel(t.Context())
+	boom, asks := make(chan struct{}), 0
+	ctx := &asked{inner, func() {
+		if asks++; asks == 2 { // by the race, which has looked for legs that have ended
+			close(boom)
+			c.all.Wait()
+		}
+	}}
+	next := policy.Through(func(context.Context) (int, error) {
+		cancel()
+		<-boom
+		panic("boom")
+	}, policy.Policy[int](&policy.Hedge[int]{Delay: time.Hour, Clock: c}))
+	defer func() {
+		p, ok := recover().(*policy.Panic)
+		require.True(t, ok, "the panic reached nobody")
+		require.Equal(t, "boom", p.Value)
+		require.Zero(t, c.panicked.Load())
+	}()
+	_, err := next.Do(ctx)
+	t.Fatal(err)
+}
+
+// The share that is hedged is what the quantile leaves, whatever latencies are like: calls that were slow count, though
+// another leg was quicker.
+func TestHedgeAtAQuantileHedgesTheRest(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for name, draw := range map[string]func() float64{
+		"uniform":      func() float64 { return 1 + 99*r.Float64() },
+		"exponential":  func() float64 { return 10 * r.ExpFloat64() },
+		"heavy-tailed": func() float64 { return 10 / (1 - r.Float64()) },
+	} {
+		v := clock.NewVirtual()
+		legs, calls := 0, 0
+		next := policy.Through(func(ctx context.Context) (int, error) {
+			legs++
+			return 1, v.Sleep(ctx, time.Duration(draw()*float64(time.Millisecond)))
+		}, policy.Policy[int](&policy.Hedge[int]{Delay: 100 * time.Millisecond, Quantile: 0.95, Clock: v}))
+		for i := range 12_000 {
+			if i == 4000 {
+				legs, calls = 0, 0
+			}
+			v.Go(func() { calls++; _, _ = next.Do(context.Background()) })
+			v.Run()
+		}
+		require.InDelta(t, 0.05, float64(legs-calls)/float64(calls), 0.02, name)
+	}
 }

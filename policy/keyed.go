@@ -2,6 +2,7 @@ package policy
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -35,15 +36,15 @@ const defaultKeys = 1024
 // Get is the core of key. Where New panics, or ends the goroutine, so does Get, and the next one asks New again.
 func (k *Keyed[C]) Get(key string) C {
 	for {
-		e, crowd := k.find(key)
+		e, added := k.find(key)
 		if !e.made.Load() {
 			e.once.Do(func() { k.make(e) }) // without the lock: New is the user's code
 		}
 		if !e.made.Load() {
 			continue // New did not return to another caller
 		}
-		if len(crowd) > 0 {
-			k.makeRoom(crowd, e)
+		if added {
+			k.makeRoom(e)
 		}
 		return e.core
 	}
@@ -72,41 +73,56 @@ func (k *Keyed[C]) peek(key string) (core C, ok bool) {
 	return at.Value.(*entry[C]).core, true
 }
 
-// find is the entry of key, a new one if need be. If that is one too many, crowd are the others, the longest not asked
-// for first.
-func (k *Keyed[C]) find(key string) (found *entry[C], crowd []*entry[C]) {
+// find is the entry of key, a new one if need be.
+func (k *Keyed[C]) find(key string) (found *entry[C], added bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if e, ok := k.byKey[key]; ok {
 		k.order.MoveToFront(e)
-		return e.Value.(*entry[C]), nil
-	}
-	most := k.Max
-	if most <= 0 {
-		most = defaultKeys
-	}
-	if k.order.Len() >= most {
-		for e := k.order.Back(); e != nil; e = e.Prev() {
-			crowd = append(crowd, e.Value.(*entry[C]))
-		}
+		return e.Value.(*entry[C]), false
 	}
 	if k.byKey == nil {
 		k.byKey = make(map[string]*list.Element)
 	}
 	found = &entry[C]{key: key}
 	k.byKey[key] = k.order.PushFront(found)
-	return found, crowd
+	return found, true
 }
 
-// makeRoom forgets the first of crowd that is idle, or else the one that has just come. One that is being made is not
-// idle: somebody is about to use it.
-func (k *Keyed[C]) makeRoom(crowd []*entry[C], latest *entry[C]) {
-	for _, e := range crowd {
-		if e.made.Load() && k.idle(e.core) && k.forget(e) {
+// crowd are all that are remembered, the longest not asked for first, where they are too many.
+func (k *Keyed[C]) crowd() (all []*entry[C]) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	most := k.Max
+	if most <= 0 {
+		most = defaultKeys
+	}
+	if k.order.Len() <= most {
+		return nil
+	}
+	for e := k.order.Back(); e != nil; e = e.Prev() {
+		all = append(all, e.Value.(*entry[C]))
+	}
+	return all
+}
+
+// makeRoom forgets those that are idle, the longest not asked for first, until there is room for latest; or else latest.
+// One that is being made is not idle: somebody is about to use it.
+func (k *Keyed[C]) makeRoom(latest *entry[C]) {
+	room := false
+	defer func() {
+		if !room {
+			k.forget(latest) // there is none, or Idle has panicked
+		}
+	}()
+	for crowd := k.crowd(); len(crowd) > 0; crowd = k.crowd() {
+		if !slices.ContainsFunc(crowd, func(e *entry[C]) bool {
+			return e != latest && e.made.Load() && k.idle(e.core) && k.forget(e)
+		}) {
 			return
 		}
 	}
-	k.forget(latest)
+	room = true
 }
 
 // idle reports whether core may be forgotten.

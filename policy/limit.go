@@ -157,7 +157,7 @@ func (l *Limit) finish(begun int64, o Outcome) {
 func (l *Limit) learn() {
 	latency := 0.0
 	if l.round.calls > 0 {
-		latency = l.round.sum / float64(l.round.calls)
+		latency = max(1, l.round.sum/float64(l.round.calls)) // by a clock too coarse for it, they take no time
 	}
 	used := float64(l.round.peak) > l.limit/2
 	switch {
@@ -229,13 +229,24 @@ func (l *Limit) Configure(change func(*Limit)) error {
 	if err := l.verdict.by(l.Validate); err != nil {
 		return err
 	}
-	return reconfigure(&l.mu, change, l.settings,
+	settings := func() *Limit {
+		s := l.settings()
+		if l.limit > 0 {
+			s.Initial = 0 // it has begun, and need not fit any more
+		}
+		return s
+	}
+	return reconfigure(&l.mu, change, settings,
 		func(n *Limit) error {
 			return fixed("Limit", map[string]bool{"Name": n.Name != "", "Clock": n.Clock != nil})
 		},
 		func(n *Limit) {
+			begun := l.limit > 0
+			if begun && n.Initial == 0 {
+				n.Initial = min(n.most(), max(n.least(), l.initial()))
+			}
 			l.Algorithm, l.Initial, l.Min, l.Max = n.Algorithm, n.Initial, n.Min, n.Max
-			if l.limit > 0 {
+			if begun {
 				l.limit = min(float64(l.most()), max(float64(l.least()), l.limit))
 				l.at = min(l.at, l.limit)
 			}

@@ -298,3 +298,27 @@ func TestLimitRefusesNonsense(t *testing.T) {
 	require.ErrorContains(t, (&policy.Adaptive[int]{}).Validate(), "Adaptive.Limit is nil")
 	require.NoError(t, (&policy.Adaptive[int]{Limit: new(policy.Limit)}).Validate())
 }
+
+// A clock that stands still while calls are made, or is too coarse for them, starves nobody.
+func TestLimitWhereCallsTakeNoTime(t *testing.T) {
+	for _, algorithm := range []policy.Algorithm{policy.Gradient{}, policy.Vegas{}, policy.AIMD{}} {
+		v := clock.NewVirtual()
+		l := &policy.Limit{Algorithm: algorithm, Clock: v}
+		for range 200 {
+			saturate(t, l, v, 1, func(int) time.Duration { return 0 })
+			v.Advance(1)
+		}
+		_, limit := l.Load()
+		require.Greater(t, limit, 20, "%v", algorithm)
+	}
+}
+
+// What a limit began with does not keep it from being configured later.
+func TestLimitConfiguredBelowWhatItBeganWith(t *testing.T) {
+	l := &policy.Limit{Initial: 100}
+	l.Load()
+	require.NoError(t, l.Configure(func(l *policy.Limit) { l.Max = 50 }))
+	require.NoError(t, l.Validate())
+	_, limit := l.Load()
+	require.Equal(t, 50, limit)
+}

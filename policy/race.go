@@ -24,6 +24,8 @@ type race[T any] struct {
 	back   []*leg[T] // legs that have come back, and that are neither returned nor discarded
 	winner *leg[T]   // the one whose result is returned
 
+	escalated bool // the caller ends as a leg did
+
 	mu    sync.Mutex   // guards the fields below
 	news  *clock.Latch // opened when a leg ends, or is due
 	ended []*leg[T]    // legs whose end the caller has yet to look at
@@ -56,6 +58,7 @@ func (r *race[T]) run() (T, error) {
 		late := r.wait(due, more > 0)
 		for l := r.pop(); l != nil; l = r.pop() {
 			if !l.returned {
+				r.escalated = true
 				l.escalate()
 			}
 			switch r.hedge.Classify.Apply(r.ctx, l.v, l.err) {
@@ -105,6 +108,7 @@ func (r *race[T]) start() {
 		l = &r.few[n]
 	}
 	l.cancel = cancel
+	first := len(r.legs) == 0
 	r.legs = append(r.legs, l)
 	clock.Go(r.clock, func() {
 		if ctx.Err() != nil {
@@ -114,7 +118,9 @@ func (r *race[T]) start() {
 		begun := r.clock.Nanos()
 		l.v, l.err = r.next.Do(ctx)
 		l.returned = true
-		if r.hedge.Quantile > 0 && l.err == nil {
+		// A first leg that was cancelled because another won counts as what it took at least: without the slow ones
+		// the quantile would be that of the quick.
+		if beaten := first && ctx.Err() != nil && r.ctx.Err() == nil; r.hedge.Quantile > 0 && (l.err == nil || beaten) {
 			r.hedge.latencies.add(clock.Since(begun, r.clock.Nanos()))
 		}
 	})
@@ -191,11 +197,10 @@ func (r *race[T]) leave() {
 		}
 	}()
 	r.discardLosers()
-	if r.winner != nil {
-		for _, l := range r.back {
-			if !l.returned {
-				l.escalate() // a panic is not lost because another leg has won at the same moment
-			}
+	for _, l := range r.back {
+		if !l.returned && !r.escalated {
+			r.escalated = true
+			l.escalate() // a panic is not lost because another leg has won, or the caller has left, at the same moment
 		}
 	}
 	kept = true

@@ -212,10 +212,8 @@ func (r *Retry[T]) Validate() error {
 	}
 	notNegative(&p, "MaxElapsed", r.MaxElapsed)
 	notNegative(&p, "MaxHint", r.MaxHint)
-	if r.Budget != nil {
-		p.field("Budget", r.Budget.Validate())
-	}
 	p.clock(r.Clock)
+	p.budget(r.Budget, r.Clock)
 	return p.join()
 }
 

@@ -499,3 +499,28 @@ func TestCallsBesideTheCallerMayRunAtOnce(t *testing.T) {
 		require.Equal(t, 7, v)
 	}
 }
+
+// Whoever comes while room is looked for, and whatever Idle does, a Keyed remembers no more than it may.
+func TestKeyedKeepsToItsMax(t *testing.T) {
+	var k *policy.Keyed[string]
+	during := ""
+	k = &policy.Keyed[string]{Max: 1, New: func(key string) string { return key }, Idle: func(core string) bool {
+		if key := during; key != "" {
+			during = ""
+			over := make(chan struct{})
+			go func() { defer close(over); k.Get(key) }()
+			<-over
+		}
+		return core[0] == 'a' // what begins with another letter is busy
+	}}
+	k.Get("busy")
+	for i := range 20 {
+		during = fmt.Sprint("busy", i)
+		k.Get(fmt.Sprint("a", i))
+		require.Equal(t, 1, k.Len())
+	}
+	k = &policy.Keyed[string]{Max: 1, New: func(key string) string { return key }, Idle: func(string) bool { panic("boom") }}
+	k.Get("one")
+	require.PanicsWithValue(t, "boom", func() { k.Get("another") })
+	require.Equal(t, 1, k.Len())
+}

@@ -62,6 +62,18 @@ func (p *problems) clock(c clock.Clock) {
 	}
 }
 
+// budget adds an error where a policy that has c has a budget that is wrong, or on another clock.
+func (p *problems) budget(b *Budget, c clock.Clock) {
+	if b == nil {
+		return
+	}
+	p.field("Budget", b.Validate())
+	one, other := clock.OrSystem(c), clock.OrSystem(b.Clock)
+	if reflect.ValueOf(one).Comparable() && reflect.ValueOf(other).Comparable() && one != other {
+		p.add(".Budget.Clock is another clock than .Clock; want one for both")
+	}
+}
+
 // A verdict is what a core's Validate says, asked when it is first used: somebody may use it without a pipeline.
 type verdict struct {
 	once sync.Once

@@ -96,3 +96,13 @@ type slippery struct {
 	clock.Clock
 	_ []int
 }
+
+// A budget tells the time by the clock of the policy that has it.
+func TestABudgetIsOnThePolicysClock(t *testing.T) {
+	v := clock.NewVirtual()
+	const want = ".Budget.Clock is another clock than .Clock"
+	require.ErrorContains(t, (&policy.Retry[int]{Clock: v, Budget: &policy.Budget{}}).Validate(), want)
+	require.ErrorContains(t, (&policy.Hedge[int]{Delay: 1, Budget: &policy.Budget{Clock: v}}).Validate(), want)
+	require.NoError(t, (&policy.Retry[int]{Clock: v, Budget: &policy.Budget{Clock: v}}).Validate())
+	require.NoError(t, (&policy.Hedge[int]{Delay: 1, Budget: &policy.Budget{Clock: clock.System}}).Validate())
+}

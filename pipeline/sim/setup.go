@@ -90,6 +90,9 @@ func (s Setup) Validate() error {
 	if s.Length < 0 || s.Length == 0 && s.Arrivals.once == 0 {
 		bad("Length is %v; want more than 0, or 0 with AtOnce", s.Length)
 	}
+	if s.Length > longestRun {
+		bad("Length is %v; want at most %v", s.Length, longestRun)
+	}
 	if s.Clients < 0 {
 		bad("Clients is %d; want 0 or more", s.Clients)
 	}
@@ -124,6 +127,9 @@ func (s Setup) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// longestRun is a hundred years, which the clock has left.
+const longestRun = 100 * 365 * 24 * time.Hour
 
 func isShare(f float64) bool { return f >= 0 && f <= 1 }
 

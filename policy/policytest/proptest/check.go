@@ -74,7 +74,11 @@ func judge[T any](c Case, build func(Env) pipeline.Pipeline[T], properties []Pro
 		return f
 	}
 	for _, p := range properties {
-		if err := p.Judge(f.Run); err != nil {
+		judged := f.Run
+		if p.Probe > 0 && p.Probe < probe { // its last probe is another
+			judged = run(c, build, p.Probe)
+		}
+		if err := p.Judge(judged); err != nil {
 			f.broken, f.errs = append(f.broken, p.Name), append(f.errs, fmt.Errorf("%s does not hold: %w", p.Name, err))
 		}
 	}

@@ -205,3 +205,14 @@ func TestSearchesThatComeToNothing(t *testing.T) {
 		require.ErrorContains(t, err, "the cases could not be tried")
 	}
 }
+
+// Each Recovers is about its own time, whatever others are asked for beside it.
+func TestRecoversBesideAnother(t *testing.T) {
+	build := func(env Env) pipeline.Pipeline[int] {
+		c := &policy.Circuit{Trip: policy.Consecutive(1), Cooldown: policy.Constant(30 * time.Minute), Clock: env.Clock}
+		return pipeline.Wrap(&policy.Breaker[int]{Circuit: c})
+	}
+	found := judge(Case{Schedule: policytest.MustParse("fail"), Requests: Every(time.Second, 1)}, build, []Property{Recovers(time.Second), Recovers(time.Hour)})
+	require.NotNil(t, found)
+	require.Equal(t, []string{"proptest.Recovers(time.Second)"}, found.broken)
+}
