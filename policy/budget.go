@@ -142,9 +142,14 @@ func (b *Budget) Configure(change func(*Budget)) error {
 	if err := b.verdict.by(b.Validate); err != nil {
 		return err
 	}
+	now := clock.OrSystem(b.Clock).Nanos()
 	return reconfigure(&b.mu, change, b.settings,
 		func(n *Budget) error { return fixed("Budget", map[string]bool{"Clock": n.Clock != nil}) },
 		func(n *Budget) {
+			b.expire(now)
+			if n.TTL != b.TTL {
+				b.begun = now // what is held has the new TTL before it
+			}
 			b.Ratio, b.Cap, b.TTL = n.Ratio, n.Cap, n.TTL
 			b.add(0)
 		})

@@ -115,8 +115,11 @@ func TestBucketConfigure(t *testing.T) {
 	require.True(t, b.Allow())
 	require.False(t, b.Allow())
 	require.NoError(t, b.Configure(func(b *policy.Bucket) { b.Rate, b.Burst = 1, 3 }))
+	require.False(t, b.Allow(), "nor by another burst")
 	v.Advance(2 * time.Second)
-	require.False(t, b.Allow(), "ten turns are owed, and three may be")
+	require.True(t, b.Allow())
+	require.True(t, b.Allow())
+	require.False(t, b.Allow())
 	v.Advance(8 * time.Second)
 	for range 3 {
 		require.True(t, b.Allow())
@@ -296,4 +299,52 @@ func TestBucketConfigureThereAndBack(t *testing.T) {
 	})
 	v.Run()
 	require.LessOrEqual(t, admitted, 18)
+}
+
+// Another Burst saves nothing up, and takes nothing away that is: there are as many turns as before, as far as it goes.
+func TestBucketConfigureBurst(t *testing.T) {
+	allowed := func(b *policy.Bucket) (n int) {
+		for b.Allow() {
+			n++
+		}
+		return n
+	}
+	for _, c := range []struct{ before, after, used, left, later int }{
+		{10, 1, 10, 0, 1}, {1, 10, 1, 0, 1}, {1, 10, 0, 1, 1}, {10, 20, 4, 6, 1}, {20, 10, 4, 10, 1},
+	} {
+		v := clock.NewVirtual()
+		b := &policy.Bucket{Rate: 1, Burst: c.before, Clock: v}
+		require.NoError(t, b.Configure(func(*policy.Bucket) {}))
+		for range c.used {
+			require.True(t, b.Allow())
+		}
+		if c.used == 0 {
+			require.True(t, b.Allow())
+			v.Advance(time.Hour)
+		}
+		require.NoError(t, b.Configure(func(b *policy.Bucket) { b.Burst = c.after }))
+		require.Equal(t, c.left, allowed(b), "%+v", c)
+		v.Advance(time.Second)
+		require.Equal(t, c.later, allowed(b), "%+v", c)
+	}
+}
+
+// What a budget holds has the whole of a new TTL before it.
+func TestBudgetConfigureTTL(t *testing.T) {
+	v := clock.NewVirtual()
+	b := &policy.Budget{Ratio: 1, TTL: time.Hour, Clock: v}
+	b.Deposit()
+	require.True(t, b.Withdraw())
+	v.Advance(5 * time.Minute)
+	b.Deposit()
+	require.NoError(t, b.Configure(func(b *policy.Budget) { b.TTL = 10 * time.Second }))
+	require.InDelta(t, 1, b.Credit(), 0)
+	v.Advance(9 * time.Second)
+	require.InDelta(t, 1, b.Credit(), 0)
+	v.Advance(time.Second)
+	require.Zero(t, b.Credit())
+	b.Deposit()
+	v.Advance(11 * time.Second)
+	require.NoError(t, b.Configure(func(b *policy.Budget) { b.TTL = time.Hour }))
+	require.Zero(t, b.Credit(), "it was gone before")
 }
