@@ -242,7 +242,7 @@ func (b *Bucket) Configure(change func(*Bucket)) error {
 				b.era++
 			}
 			if owed := clock.Since(now, b.next.ceil()); b.begun && before != after {
-				turns := float64(max(0, owed))*float64(before.rate)/float64(before.per) + float64(after.burst-before.burst)
+				turns := float64(owed)*float64(before.rate)/float64(before.per) + float64(after.burst-before.burst)
 				ahead := turns * float64(after.per) / float64(after.rate)
 				b.next, b.given = turn{nanos: clock.After(now, time.Duration(min(math.Ceil(ahead), math.MaxInt64/2)))}, nil
 			}

@@ -247,3 +247,15 @@ func TestFaultsDriveChaos(t *testing.T) {
 	require.Equal(t, time.Minute, took)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
+
+// A Rand may ask the Script, and one that panics leaves nothing behind.
+func TestScriptDrawsWithoutItsLock(t *testing.T) {
+	s := &policytest.Script[int]{Schedule: policytest.MustParse("5s 50% fail"), Clock: clock.NewVirtual()}
+	s.Rand = func() float64 { return float64(s.Live()) }
+	_, err := s.Call(t.Context())
+	require.Error(t, err)
+	s.Rand = func() float64 { panic("boom") }
+	require.PanicsWithValue(t, "boom", func() { _, _ = s.Call(t.Context()) })
+	require.Zero(t, s.Live())
+	require.Len(t, s.Visits(), 1)
+}

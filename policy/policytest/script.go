@@ -22,8 +22,10 @@ type Script[T any] struct {
 	Clock    clock.Clock          // that latencies pass on; nil means clock.System
 	Rand     func() float64       // luck of the calls, in [0, 1), one after the other; nil means the same luck every time
 
+	draws sync.Mutex // has one drawn after the other
+	own   *rand.Rand // in the place of Rand; guarded by draws
+
 	mu     sync.Mutex // guards the fields below
-	own    *rand.Rand // in the place of Rand
 	begun  bool
 	start  int64 // of the first call
 	live   int
@@ -91,6 +93,7 @@ func (s *Script[T]) Heal() {
 
 func (s *Script[T]) begin(ctx context.Context) (int, Step) {
 	now := clock.OrSystem(s.Clock).Nanos()
+	luck := s.luck()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.begun {
@@ -100,13 +103,18 @@ func (s *Script[T]) begin(ctx context.Context) (int, Step) {
 	s.peak = max(s.peak, s.live)
 	v := Visit{Number: len(s.visits) + 1, Context: ctx, Attempt: policy.Attempt(ctx), Begin: clock.Since(s.start, now)}
 	if s.Schedule != nil && !s.over {
-		v.Step = s.Schedule.At(Call{v.Number, v.Begin, s.live, s.luck()})
+		v.Step = s.Schedule.At(Call{v.Number, v.Begin, s.live, luck})
 	}
 	s.visits = append(s.visits, v)
 	return v.Number, v.Step
 }
 
 func (s *Script[T]) luck() float64 {
+	if s.Schedule == nil {
+		return 0
+	}
+	s.draws.Lock()
+	defer s.draws.Unlock()
 	if s.Rand != nil {
 		return s.Rand()
 	}
