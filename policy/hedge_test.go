@@ -534,3 +534,25 @@ func TestHedgeAtAQuantileHedgesTheRest(t *testing.T) {
 		require.InDelta(t, 0.05, float64(legs-calls)/float64(calls), 0.02, name)
 	}
 }
+
+// A leg that has no time to call costs its budget nothing.
+func TestHedgePaysForCallsOnly(t *testing.T) {
+	alone := 0
+	for seed := range uint64(200) {
+		v := clock.NewVirtual()
+		v.Shuffle(seed)
+		b := &policy.Budget{Ratio: 1, Cap: 5, Clock: v}
+		calls := 0
+		next := policy.Through(func(ctx context.Context) (int, error) {
+			calls++
+			return 1, v.Sleep(ctx, time.Second)
+		}, policy.Policy[int](&policy.Hedge[int]{Delay: time.Second, Budget: b, Clock: v}))
+		v.Go(func() { _, _ = next.Do(t.Context()) })
+		v.Run()
+		if calls == 1 {
+			alone++
+			require.InDelta(t, 1, b.Credit(), 0, "seed %d", seed)
+		}
+	}
+	require.NotZero(t, alone)
+}

@@ -111,8 +111,11 @@ func (r *race[T]) start() {
 	first := len(r.legs) == 0
 	r.legs = append(r.legs, l)
 	clock.Go(r.clock, func() {
-		if ctx.Err() != nil {
-			return // the race was over before this leg's goroutine came to run
+		if ctx.Err() != nil { // the race was over before this leg's goroutine came to run
+			if !first && r.hedge.Budget != nil {
+				r.hedge.Budget.refund()
+			}
+			return
 		}
 		defer r.end(l)
 		begun := r.clock.Nanos()

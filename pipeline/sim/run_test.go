@@ -182,17 +182,18 @@ func TestAnswersFromElsewhereAreNoGoodput(t *testing.T) {
 func TestMisuseSaysWhichField(t *testing.T) {
 	require.NoError(t, everything(1).Validate())
 	for want, s := range map[string]sim.Setup{
-		"sim: Setup.Arrivals is empty":                    {Length: 1},
-		"sim: Setup.Arrivals is -1 a second, Poisson":     {Length: 1, Arrivals: sim.Poisson(-1)},
-		"sim: Setup.Length is 0s":                         {Arrivals: sim.Poisson(1)},
-		"sim: Setup.Clients is -1":                        {Length: 1, Arrivals: sim.Poisson(1), Clients: -1},
-		"sim: Setup.Goal is 2":                            {Length: 1, Arrivals: sim.Poisson(1), Goal: 2},
-		"sim: Setup.Step is -1ns":                         {Length: 1, Arrivals: sim.Poisson(1), Step: -1},
-		"sim: Setup.Server.Capacity is -1":                {Length: 1, Arrivals: sim.Poisson(1), Server: sim.Server{Capacity: -1}},
-		"sim: Setup.Server.Queue is -1":                   {Length: 1, Arrivals: sim.Poisson(1), Server: sim.Server{Queue: -1}},
-		"sim: Setup.Server.Failures is 1.5":               {Length: 1, Arrivals: sim.Poisson(1), Server: sim.Server{Failures: 1.5}},
-		"sim: Setup.Phases[0] is from 2ns to 1ns":         {Length: 1, Arrivals: sim.Poisson(1), Phases: []sim.Phase{{From: 2, To: 1}}},
-		"sim: Setup.Phases[0].Rate is 5; want 0 with AtO": {Arrivals: sim.AtOnce(1), Phases: []sim.Phase{{To: 1, Rate: 5}}},
+		"sim: Setup.Arrivals is empty":                                {Length: 1},
+		"sim: Setup.Arrivals is -1 a second, Poisson":                 {Length: 1, Arrivals: sim.Poisson(-1)},
+		"sim: Setup.Length is 0s":                                     {Arrivals: sim.Poisson(1)},
+		"sim: Setup.Length is 1752000h0m0s; want at most 876000h0m0s": {Arrivals: sim.Poisson(1), Length: 200 * 365 * 24 * time.Hour},
+		"sim: Setup.Clients is -1":                                    {Length: 1, Arrivals: sim.Poisson(1), Clients: -1},
+		"sim: Setup.Goal is 2":                                        {Length: 1, Arrivals: sim.Poisson(1), Goal: 2},
+		"sim: Setup.Step is -1ns":                                     {Length: 1, Arrivals: sim.Poisson(1), Step: -1},
+		"sim: Setup.Server.Capacity is -1":                            {Length: 1, Arrivals: sim.Poisson(1), Server: sim.Server{Capacity: -1}},
+		"sim: Setup.Server.Queue is -1":                               {Length: 1, Arrivals: sim.Poisson(1), Server: sim.Server{Queue: -1}},
+		"sim: Setup.Server.Failures is 1.5":                           {Length: 1, Arrivals: sim.Poisson(1), Server: sim.Server{Failures: 1.5}},
+		"sim: Setup.Phases[0] is from 2ns to 1ns":                     {Length: 1, Arrivals: sim.Poisson(1), Phases: []sim.Phase{{From: 2, To: 1}}},
+		"sim: Setup.Phases[0].Rate is 5; want 0 with AtO":             {Arrivals: sim.AtOnce(1), Phases: []sim.Phase{{To: 1, Rate: 5}}},
 	} {
 		require.ErrorContains(t, s.Validate(), want)
 		require.Panics(t, func() { sim.Run(s) })
