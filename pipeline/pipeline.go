@@ -20,6 +20,7 @@ type built[T any] struct {
 	name      string
 	observers []policy.Observer
 	policies  []policy.Policy[T] // outermost first; a Pipeline among them was Named or Observed
+	means     policy.Meaning[T]  // of results
 	head      policy.Next[T]
 }
 
@@ -28,19 +29,19 @@ func Wrap[T any](policies ...policy.Policy[T]) Pipeline[T] {
 	if err := Check(policies...); err != nil {
 		panic(err)
 	}
-	return build("", nil, flatten(policies))
+	return build(built[T]{policies: flatten(policies), means: meaningOf(policies)})
 }
 
-func build[T any](name string, observers []policy.Observer, policies []policy.Policy[T]) Pipeline[T] {
-	b := &built[T]{name: name, observers: observers, policies: policies}
-	scope := &policy.Scope{Pipeline: name, Clock: clockOf(policies), Observers: observers}
-	layers := arrange(policies, scope)
-	if len(observers) > 0 {
-		layers = slices.Insert(layers, 0, policy.Layer[T]{Policy: span[T]{policy.Finished, scope}, Scope: scope})
-		layers = append(layers, policy.Layer[T]{Policy: span[T]{policy.Attempted, scope}})
+// build makes b ready to run.
+func build[T any](b built[T]) Pipeline[T] {
+	scope := &policy.Scope{Pipeline: b.name, Clock: clockOf(b.policies), Observers: b.observers}
+	layers := arrange(b.policies, scope, b.means)
+	if len(b.observers) > 0 {
+		layers = slices.Insert(layers, 0, policy.Layer[T]{Policy: span[T]{policy.Finished, scope, b.means}, Scope: scope})
+		layers = append(layers, policy.Layer[T]{Policy: span[T]{policy.Attempted, scope, b.means}})
 	}
 	b.head = policy.Connect(layers...)
-	return Pipeline[T]{b}
+	return Pipeline[T]{&b}
 }
 
 // flatten replaces pipelines by their policies, but for those that were Named or Observed.
@@ -72,50 +73,6 @@ func asPipeline[T any](p policy.Policy[T]) (Pipeline[T], bool) {
 	}
 }
 
-// arrange puts every policy, those of inner pipelines included, in its place under its scope: an inner pipeline's
-// events go to its own observers and to those of the pipeline around it.
-func arrange[T any](policies []policy.Policy[T], scope *policy.Scope) []policy.Layer[T] {
-	var layers []policy.Layer[T]
-	for _, p := range policies {
-		inner, ok := asPipeline(p)
-		if !ok {
-			layers = append(layers, policy.Layer[T]{Policy: p, Scope: scope})
-			continue
-		}
-		own := &policy.Scope{Pipeline: inner.name, Clock: scope.Clock, Observers: inner.observers}
-		if own.Pipeline == "" {
-			own.Pipeline = scope.Pipeline
-		}
-		all := &policy.Scope{Pipeline: own.Pipeline, Clock: scope.Clock, Observers: slices.Concat(inner.observers, scope.Observers)}
-		within := arrange(inner.policies, all)
-		if len(all.Observers) > 0 {
-			within = slices.Insert(within, 0, policy.Layer[T]{Policy: span[T]{policy.Finished, all}, Scope: all})
-			within = append(within, policy.Layer[T]{Policy: span[T]{policy.Attempted, own}, Scope: scope})
-		}
-		layers = append(layers, within...)
-	}
-	return layers
-}
-
-// A span tells of what passes through it once that is over, however it ends.
-type span[T any] struct {
-	kind  policy.Kind
-	scope *policy.Scope
-}
-
-// Execute implements policy.Policy.
-func (s span[T]) Execute(ctx context.Context, next policy.Next[T]) (v T, err error) {
-	start := s.scope.Nanos()
-	e := policy.Event{Kind: s.kind, Err: policy.ErrPanicked} // stays so if next panics or ends the goroutine
-	defer func() {
-		e.Elapsed = clock.Since(start, s.scope.Nanos())
-		s.scope.Emit(ctx, e)
-	}()
-	v, err = next.Do(ctx)
-	e.Outcome, e.Err = policy.Classifier[T](nil).Apply(ctx, v, err), err
-	return v, err
-}
-
 // Do runs fn through the pipeline.
 func (p Pipeline[T]) Do(ctx context.Context, fn policy.Func[T]) (T, error) {
 	return p.start().With(fn).Do(ctx)
@@ -145,7 +102,8 @@ func (p Pipeline[T]) Bind(fn policy.Func[T]) policy.Func[T] {
 // of its own.
 func (p Pipeline[T]) Named(name string) Pipeline[T] {
 	b := p.parts()
-	return build(name, b.observers, b.policies)
+	b.name = name
+	return build(b)
 }
 
 // Observe is the pipeline with more observers. Inside another pipeline it stays a pipeline of its own, whose
@@ -157,7 +115,25 @@ func (p Pipeline[T]) Observe(observers ...policy.Observer) Pipeline[T] {
 		}
 	}
 	b := p.parts()
-	return build(b.name, slices.Concat(b.observers, observers), b.policies)
+	b.observers = slices.Concat(b.observers, observers)
+	return build(b)
+}
+
+// Means returns the pipeline with m in place of each Classify, Hint and Discard that its policies leave nil, those of
+// inner pipelines included. Events go by m, too. What an earlier Means has set stays. Policies of other packages take part
+// if they are a [policy.Interpreter]. A call costs what it would cost with the fields set by hand.
+func (p Pipeline[T]) Means(m policy.Meaning[T]) Pipeline[T] {
+	b := p.parts()
+	b.policies = slices.Clone(b.policies)
+	for i, own := range b.policies {
+		if inner, ok := asPipeline(own); ok {
+			b.policies[i] = inner.Means(m)
+		} else if interpreter, ok := own.(policy.Interpreter[T]); ok {
+			b.policies[i] = interpreter.Interpret(m)
+		}
+	}
+	b.means = merge(b.means, m)
+	return build(b)
 }
 
 func (p Pipeline[T]) parts() built[T] {

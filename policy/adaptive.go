@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
 )
@@ -24,6 +25,9 @@ type Adaptive[T any] struct {
 	// the others how long it takes. Nil means that timeouts, and failures with a hint of when to come back, are
 	// drops; that other failures tell nothing, as they may be quick for having done nothing; and that successes tell.
 	Classify Classifier[T]
+
+	means Classifier[T]                // of a Meaning
+	hint  func(T, error) time.Duration // likewise
 }
 
 var errNoLimit = errors.New("policy: Adaptive.Limit is nil; want a Limit")
@@ -33,6 +37,9 @@ func (a *Adaptive[T]) Execute(ctx context.Context, next Next[T]) (v T, err error
 	l := a.Limit
 	if l == nil {
 		return v, errNoLimit
+	}
+	if ctx.Err() != nil {
+		return v, context.Cause(ctx)
 	}
 	priority := 0
 	if a.Priority != nil {
@@ -55,16 +62,38 @@ func (a *Adaptive[T]) tells(ctx context.Context, v T, err error) Outcome {
 	switch {
 	case a.Classify != nil:
 		return a.Classify.Apply(ctx, v, err)
-	case err == nil:
+	case err == nil && a.means == nil:
 		return Success
-	case isRejection(err):
-		return Ignored // the dependency was not asked
-	case errors.Is(err, ErrTimeout), errors.Is(err, context.DeadlineExceeded), HintOf(err) > 0:
+	}
+	switch o := a.means.Apply(ctx, v, err); {
+	case o == Success:
+		return Success
+	case o == TransientFailure && (errors.Is(err, ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || a.hinted(v, err)):
 		return TransientFailure
 	default:
 		return Ignored
 	}
 }
+
+// hinted reports whether the dependency said when to come back.
+func (a *Adaptive[T]) hinted(v T, err error) bool {
+	if a.hint != nil {
+		return a.hint(v, err) > 0
+	}
+	return HintOf(err) > 0
+}
+
+// Interpret implements Interpreter.
+func (a *Adaptive[T]) Interpret(m Meaning[T]) Policy[T] {
+	meant := *a
+	if meant.means == nil && meant.hint == nil {
+		meant.means, meant.hint = m.Classify, m.Hint
+	}
+	return &meant
+}
+
+// Refusal implements Refuser: whether there is room later is not known.
+func (a *Adaptive[T]) Refusal(time.Duration) error { return nil }
 
 func (a *Adaptive[T]) name() string {
 	if a.Name == "" && a.Limit != nil {

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
 )
@@ -16,6 +17,10 @@ type Breaker[T any] struct {
 	Name     string        // for events and Explain; empty means the Circuit's
 	Circuit  *Circuit      // required; may be shared with other pipelines and result types
 	Classify Classifier[T] // what counts as failed, as worked, or not at all; nil means Classify
+
+	failure func(T) error // of a Meaning: what a failure without an error is called
+	discard func(T)       // of a Meaning: frees a value that a panic takes the place of
+	meant   meant
 }
 
 var errNoCircuit = errors.New("policy: Breaker.Circuit is nil; want a Circuit")
@@ -26,29 +31,85 @@ func (b *Breaker[T]) Execute(ctx context.Context, next Next[T]) (v T, err error)
 	if c == nil {
 		return v, errNoCircuit
 	}
+	if ctx.Err() != nil {
+		return v, context.Cause(ctx)
+	}
 	t, err := c.admit()
 	if err != nil {
 		b.refused(ctx, next, err)
 		return v, err
 	}
-	settled := false
+	at := calling
 	defer func() {
-		if !settled { // next, or the classifier, panicked or ended the goroutine
-			c.settle(t, TransientFailure, ErrPanicked)
+		if at != over { // something panicked or ended the goroutine
+			b.unwind(ctx, t, at, v)
 		}
 	}()
 	v, err = next.Do(ctx)
 	if err == nil && b.Classify == nil {
-		settled = true
+		at = settling
 		if !t.period.unmoved() {
 			c.settle(t, Success, nil)
 		}
+		at = over
 		return v, nil
 	}
+	at = judging
 	outcome := b.Classify.Apply(ctx, v, err)
-	settled = true
-	c.settle(t, outcome, err)
+	cause := err
+	if outcome == TransientFailure {
+		cause = failure(b.failure, v, err)
+	}
+	at = settling
+	c.settle(t, outcome, cause)
+	at = over
 	return v, err
+}
+
+// A stage is how far an execution of a Breaker has come.
+type stage uint8
+
+const (
+	calling  stage = iota // the rest of the pipeline
+	judging               // the classifier
+	settling              // the circuit, which may call OnChange
+	over
+)
+
+// unwind settles a call that did not get past a stage, and discards the value that is lost by that.
+func (b *Breaker[T]) unwind(ctx context.Context, t ticket, at stage, v T) {
+	if at > calling && b.discard != nil {
+		defer b.discard(v)
+	}
+	switch at {
+	case calling:
+		b.Circuit.settle(t, unwound(ctx), ErrPanicked)
+	case judging:
+		b.Circuit.settle(t, TransientFailure, ErrPanicked)
+	}
+}
+
+// Interpret implements Interpreter.
+func (b *Breaker[T]) Interpret(m Meaning[T]) Policy[T] {
+	meant := *b
+	if meant.Classify == nil && m.Classify != nil {
+		meant.Classify, meant.meant.classify = m.Classify, true
+	}
+	if meant.failure == nil {
+		meant.failure = m.Failure
+	}
+	if meant.discard == nil {
+		meant.discard = m.Discard
+	}
+	return &meant
+}
+
+// Refusal implements Refuser.
+func (b *Breaker[T]) Refusal(wait time.Duration) error {
+	if b.Circuit == nil {
+		return nil
+	}
+	return b.Circuit.refusal(wait)
 }
 
 func (b *Breaker[T]) refused(ctx context.Context, next Next[T], err error) {
@@ -99,7 +160,7 @@ func (b *Breaker[T]) Describe() Description {
 	if c.RampUp > 0 {
 		d.Settings = append(d.Settings, setting("ramp-up", c.RampUp, 0))
 	}
-	d.custom("classify", b.Classify != nil)
+	d.custom("classify", b.Classify != nil && !b.meant.classify)
 	return d
 }
 

@@ -33,11 +33,14 @@ func (b *Bulkhead[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 			next.Emit(ctx, Event{Kind: Rejected, Policy: "bulkhead", Name: b.name(), Outcome: Ignored, Err: err})
 		}
 		var zero T
-		return zero, err
+		return zero, waitEnded(ctx, "bulkhead", b.name(), err)
 	}
 	defer g.release()
 	return next.Do(ctx)
 }
+
+// Refusal implements Refuser: whether there is room later is not known.
+func (b *Bulkhead[T]) Refusal(time.Duration) error { return nil }
 
 func (b *Bulkhead[T]) name() string {
 	if b.Name == "" && b.Gate != nil {

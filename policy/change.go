@@ -88,17 +88,19 @@ func (c *Circuit) enter(state State, now int64, cause error) *period {
 	case Closed, Bypassed:
 		c.cooldown = Step{}
 		if won := from.state == HalfOpen && c.worked >= c.successes(); won && c.RampUp > 0 {
-			p.ramp, p.until, p.rejection = int64(c.RampUp), clock.After(now, c.RampUp), c.rejection(errRamping)
+			p.ramp, p.until, p.rejection = int64(c.RampUp), clock.After(now, c.RampUp), c.rejection(errRamping, from.cause)
 			p.rejection.Until = clock.Time(c.clock(), p.until)
 		}
 		p = c.counting(*p, now).first()
 	case Open:
 		p.until = math.MaxInt64 // until coolDown has asked Cooldown, which it does without the lock
-		p.rejection = c.rejection(ErrOpen)
+		p.cause = cause
+		p.rejection = c.rejection(ErrOpen, p.cause)
 	case HalfOpen:
-		p.rejection = c.rejection(ErrOpen)
+		p.cause = from.cause
+		p.rejection = c.rejection(ErrOpen, p.cause)
 	case Isolated:
-		p.rejection = c.rejection(ErrIsolated)
+		p.rejection = c.rejection(ErrIsolated, nil)
 	}
 	c.worked = 0
 	c.flights.endAll()
@@ -139,7 +141,7 @@ func (c *Circuit) coolDown(p *period) {
 		c.cooldown = step.next(delay)
 		cooling := *p
 		cooling.until = clock.After(now, delay)
-		cooling.rejection = c.rejection(ErrOpen)
+		cooling.rejection = c.rejection(ErrOpen, p.cause)
 		cooling.rejection.Until = clock.Time(c.clock(), cooling.until)
 		c.now.Store(&cooling)
 	}()

@@ -70,6 +70,7 @@ type period struct {
 	until      int64      // Open: when the cooldown ends; Closed: when the ramp-up does
 	ramp       int64      // Closed: how long that takes; 0 for no ramp-up
 	rejection  *Rejection // what refused calls get
+	cause      error      // Open and HalfOpen: the failure that opened the circuit, if it is known
 	tally      tally      // Closed and Bypassed
 	row        *row       // the tally, if it is one
 	free       bool       // every call is admitted, and none watched: the lock is not needed
@@ -94,21 +95,29 @@ const (
 	defaultTrip       = Consecutive(5)
 )
 
-// Do calls fn, unless the circuit refuses: then it returns the *Rejection. fn's error counts as Classify says, but
-// for a context.Canceled that arrives while ctx is alive, which counts as failed. A panic and runtime.Goexit count as
+// Do calls fn, unless the circuit refuses or ctx has ended: then it returns the *Rejection, or context.Cause(ctx). fn's
+// error counts as [Classify] says, corrected by what ctx knows: see [Classifier.Apply]. A panic and runtime.Goexit count as
 // failed, and go on.
 func (c *Circuit) Do(ctx context.Context, fn func(context.Context) error) error {
 	if fn == nil {
 		return errNoFunc
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	t, err := c.admit()
 	if err != nil {
 		return err
 	}
-	outcome, cause := TransientFailure, ErrPanicked // stays so if fn panics or ends the goroutine
-	defer func() { c.settle(t, outcome, cause) }()
+	returned := false
+	defer func() {
+		if !returned {
+			c.settle(t, unwound(ctx), ErrPanicked)
+		}
+	}()
 	err = fn(ctx)
-	outcome, cause = Classifier[struct{}](nil).Apply(ctx, struct{}{}, err), err
+	returned = true
+	c.settle(t, Classifier[struct{}](nil).Apply(ctx, struct{}{}, err), err)
 	return err
 }
 
@@ -181,6 +190,12 @@ func (c *Circuit) admitLocked() (t ticket, err error) {
 	if err := c.begin(); err != nil {
 		return ticket{}, err
 	}
+	told := false
+	defer func() {
+		if !told && t.period != nil {
+			c.settle(t, Ignored, nil) // OnChange panicked: the call is not going to be made
+		}
+	}()
 	c.locked(c.nanos(), func(now int64) {
 		p := c.now.Load()
 		if p.state == Open && now >= p.until {
@@ -195,11 +210,13 @@ func (c *Circuit) admitLocked() (t ticket, err error) {
 			t.flight, t.seq = c.flights.begin(now)
 		}
 	})
+	told = true
 	return t, err
 }
 
 // settle counts an admitted call. cause is why it failed, if it did and the reason is known.
 func (c *Circuit) settle(t ticket, o Outcome, cause error) {
+	o = o.known()
 	p := t.period
 	if latest := c.now.Load(); latest != p {
 		if latest.origin != p.origin && t.flight == nil {
@@ -339,6 +356,19 @@ func (c *Circuit) probeLease() time.Duration {
 	return c.ProbeLease
 }
 
-func (c *Circuit) rejection(reason error) *Rejection {
-	return &Rejection{Policy: "breaker", Name: c.Name, Reason: reason, clock: c.Clock}
+func (c *Circuit) rejection(reason, cause error) *Rejection {
+	return &Rejection{Policy: "breaker", Name: c.Name, Reason: reason, Cause: cause, clock: c.Clock}
+}
+
+// refusal returns what a call that comes after wait will be refused with for certain, or nil.
+func (c *Circuit) refusal(wait time.Duration) error {
+	p := c.now.Load()
+	switch {
+	case p == nil:
+		return nil
+	case p.state == Isolated, p.state == Open && clock.After(c.nanos(), wait) < p.until:
+		return p.rejection
+	default:
+		return nil
+	}
 }

@@ -86,7 +86,7 @@ func TestCallsTakeNoOptions(t *testing.T) {
 		for in := 1; in < m.NumIn(); in++ {
 			switch m.In(in) {
 			case reflect.TypeFor[context.Context](), reflect.TypeFor[policy.Func[int]](), reflect.TypeFor[func(context.Context) (int, error)](),
-				reflect.TypeFor[string](), reflect.TypeFor[[]policy.Observer](), reflect.TypeFor[policy.Next[int]](), reflect.TypeFor[policy.Observer]():
+				reflect.TypeFor[string](), reflect.TypeFor[[]policy.Observer](), reflect.TypeFor[policy.Next[int]](), reflect.TypeFor[policy.Observer](), reflect.TypeFor[policy.Meaning[int]]():
 			default:
 				t.Errorf("Pipeline.%s takes a %v", p.Method(i).Name, m.In(in))
 			}

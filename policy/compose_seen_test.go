@@ -46,9 +46,11 @@ func TestDrawnCasesMeetEverything(t *testing.T) {
 	composed := rapid.Custom(drawComposed)
 	for seed := range 2 * cases {
 		r := composed.Example(seed).run()
-		for _, kind := range []policy.Kind{policy.Attempted, policy.Retrying, policy.GaveUp, policy.Rejected, policy.FellBack, policy.TimedOut, policy.Finished} {
+		for _, kind := range []policy.Kind{policy.Attempted, policy.Retrying, policy.GaveUp, policy.FellBack, policy.TimedOut, policy.Finished} {
 			note("composed: "+kind.String(), len(r.of(kind)) > 0)
 		}
+		gaveUp := r.of(policy.GaveUp)
+		note("composed: attempt refused", len(gaveUp) > 0 && gaveUp[0].Reason == policy.AttemptRefused)
 		note("composed: panic", r.panicked != nil)
 		note("composed: several answers", len(r.answered) > 1)
 		note("composed: timed out and tried again", len(r.of(policy.TimedOut)) > 0 && len(r.calls) > 1)

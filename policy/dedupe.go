@@ -3,8 +3,6 @@ package policy
 import (
 	"context"
 	"errors"
-	"runtime"
-	"runtime/debug"
 	"sync"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -15,9 +13,14 @@ import (
 // the shared call's context is cancelled. That context has the values of the first caller's, and no deadline of its
 // own: put a Timeout inside.
 //
-// A panic reaches every caller, as a *Panic; if all have left, it ends the program, as with any goroutine. All callers
-// get the same value, so T must be safe to share. It is safe for concurrent use. Every shared call runs on a goroutine
-// of its own.
+// The shared context ends with the call, unless a [Meaning] of the pipeline holds it until what the call returned is done
+// with. All callers get the same value, so T must be safe to share. If all have left, a Meaning's Discard gets the value. A
+// caller under [Once] makes a call of its own: the shared one may be an attempt that is repeated.
+//
+// A panic reaches every caller, as a *Panic. If all have left, the pipeline's observers get a Panicked event; without
+// observers it ends the program, as with any goroutine.
+//
+// It is safe for concurrent use. Every shared call runs on a goroutine of its own.
 type Dedupe[T any] struct {
 	Name  string                           // for Explain
 	Key   func(ctx context.Context) string // what is asked for; required. An empty key is not shared
@@ -31,41 +34,52 @@ type Dedupe[T any] struct {
 type shared[T any] struct {
 	callers int  // guarded by Dedupe.mu
 	ended   bool // guarded by Dedupe.mu
+	held    bool // guarded by Dedupe.mu: the context lasts until the value is done with
 	cancel  context.CancelFunc
-	over    clock.Latch // opened at the end, after the fields below were set
-
-	v        T
-	err      error
-	returned bool
-	panicked *Panic // nil with returned false means runtime.Goexit
+	over    clock.Latch // opened at the end, once the result is set
+	result[T]
 }
 
 var errNoKey = errors.New("policy: Dedupe.Key is nil; want a func")
 
 // Execute implements Policy.
 func (d *Dedupe[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
+	return d.execute(ctx, next, Meaning[T]{})
+}
+
+// Interpret implements Interpreter.
+func (d *Dedupe[T]) Interpret(m Meaning[T]) Policy[T] { return meantDedupe[T]{d, m} }
+
+// A meantDedupe is a Dedupe in a pipeline whose results have a meaning of their own.
+type meantDedupe[T any] struct {
+	*Dedupe[T]
+	means Meaning[T]
+}
+
+func (d meantDedupe[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
+	return d.execute(ctx, next, d.means)
+}
+
+func (d meantDedupe[T]) Interpret(Meaning[T]) Policy[T] { return d }
+
+// execute holds and discards values as m does.
+func (d *Dedupe[T]) execute(ctx context.Context, next Next[T], m Meaning[T]) (T, error) {
 	var zero T
 	if d.Key == nil {
 		return zero, errNoKey
 	}
 	key := d.Key(ctx)
-	if key == "" {
+	if key == "" || isOnce(ctx) {
 		return next.Do(ctx)
 	}
 	if ctx.Err() != nil {
 		return zero, context.Cause(ctx)
 	}
-	s, start := d.join(ctx, key, next)
-	ended, err := d.await(ctx, key, s, start)
-	switch {
-	case !ended:
+	s, start := d.join(ctx, key, next, m)
+	if ended, err := d.await(ctx, key, s, start); !ended {
 		return zero, err
-	case s.panicked != nil:
-		panic(s.panicked)
-	case !s.returned:
-		runtime.Goexit()
 	}
-	return s.v, s.err
+	return s.deliver()
 }
 
 // await returns when s has ended, which it reports, or else ctx has. The caller with a func to start starts it.
@@ -79,7 +93,7 @@ func (d *Dedupe[T]) await(ctx context.Context, key string, s *shared[T], start f
 }
 
 // join is the call under way for key, or a new one, which start begins.
-func (d *Dedupe[T]) join(ctx context.Context, key string, next Next[T]) (s *shared[T], start func()) {
+func (d *Dedupe[T]) join(ctx context.Context, key string, next Next[T], m Meaning[T]) (s *shared[T], start func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if s := d.shared[key]; s != nil {
@@ -96,29 +110,48 @@ func (d *Dedupe[T]) join(ctx context.Context, key string, next Next[T]) (s *shar
 		if own.Err() != nil {
 			return // all have left before this goroutine came to run
 		}
-		defer d.end(key, s)
-		s.v, s.err = next.Do(own)
-		s.returned = true
+		defer d.end(own, key, s, next, m.Discard)
+		s.run(own, next)
+		if m.Hold != nil {
+			d.hold(s, m.Hold)
+		}
 	}
 }
 
-// end tells the callers, and lets the next one for key start anew. It is deferred by the shared call.
-func (d *Dedupe[T]) end(key string, s *shared[T]) {
+// hold has the value of s keep its context.
+func (d *Dedupe[T]) hold(s *shared[T], by func(T, func()) T) {
+	s.returned = false // until by has returned
+	s.v = by(s.v, s.cancel)
+	s.returned = true
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	s.held = true
+}
+
+// end notifies the callers, and lets the next one for key start anew. It is deferred by the shared call.
+func (d *Dedupe[T]) end(ctx context.Context, key string, s *shared[T], next Next[T], discard func(T)) {
+	d.mu.Lock()
 	if d.shared[key] == s {
 		delete(d.shared, key)
 	}
-	if s.callers == 0 {
-		return // a panic goes on: nobody is left who could be told
+	if s.callers > 0 {
+		defer d.mu.Unlock()
+		if !s.returned {
+			s.catch(recover())
+		}
+		s.ended = true
+		s.over.Open()
+		return
 	}
-	if !s.returned {
-		if p := recover(); p != nil {
-			s.panicked = &Panic{Value: p, Stack: debug.Stack()}
+	d.mu.Unlock()
+	switch {
+	case s.returned && discard != nil:
+		discard(s.v)
+	case !s.returned && next.Observed():
+		if s.catch(recover()); s.panicked != nil {
+			late(ctx, next, "dedupe", d.Name, s.panicked)
 		}
 	}
-	s.ended = true
-	s.over.Open()
 }
 
 // leave reports whether s has ended. Else, with its last caller, it is cancelled.
@@ -130,8 +163,9 @@ func (d *Dedupe[T]) leave(key string, s *shared[T]) (ended bool) {
 		delete(d.shared, key) // nobody may join a call that is being cancelled
 	}
 	ended = s.ended
+	held := s.held && s.ended
 	d.mu.Unlock()
-	if last {
+	if last && !held {
 		s.cancel()
 	}
 	return ended

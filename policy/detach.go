@@ -2,8 +2,6 @@ package policy
 
 import (
 	"context"
-	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -11,57 +9,59 @@ import (
 
 // A detached is a call on a goroutine of its own, and the one result that it and its caller settle between them.
 type detached[T any] struct {
-	over  clock.Latch // opened once the fields below are set, unless the caller has left
+	over  clock.Latch // opened once the result is set, unless the caller has left
 	taken atomic.Bool // the call has ended and the caller will see it, or the caller has left: whoever is first
-
-	v        T
-	err      error
-	returned bool   // it returned v and err
-	panicked *Panic // it panicked; nil with returned false means runtime.Goexit
+	result[T]
 }
 
 // detach runs the call on a goroutine and returns when the context ends, if not before. A result that has arrived by
 // then wins.
-func (t *Timeout[T]) detach(ctx context.Context, next Next[T]) (T, error) {
+func (t *Timeout[T]) detach(ctx context.Context, next Next[T]) (v T, err error) {
 	l := t.begin(ctx)
 	d := new(detached[T])
 	c := clock.OrSystem(t.Clock)
-	clock.Go(c, func() { d.run(&l.Deadline, next, t.Discard) })
+	clock.Go(c, func() { t.run(d, &l.Deadline, next) })
 	if d.over.Wait(&l.Deadline, c) != nil {
 		if d.taken.CompareAndSwap(false, true) {
 			return t.abandon(ctx, next, l)
 		}
 		_ = d.over.Wait(context.Background(), c) // it has ended, and is about to say so
 	}
-	defer l.Cancel()
-	switch {
-	case d.panicked != nil:
-		panic(d.panicked)
-	case !d.returned:
-		runtime.Goexit()
-	case d.err != nil:
-		return d.v, t.label(ctx, next, l, d.err)
+	held := false
+	defer func() {
+		if !held {
+			l.Cancel()
+		}
+	}()
+	v, err = d.deliver()
+	if err != nil {
+		err = t.label(ctx, next, l, err)
 	}
-	return d.v, nil
+	v = hold(t.hold, v, l.Cancel)
+	held = true
+	return v, err
 }
 
-func (d *detached[T]) run(ctx context.Context, next Next[T], discard func(T)) {
+// run makes the call of d.
+func (t *Timeout[T]) run(d *detached[T], ctx context.Context, next Next[T]) {
 	defer func() {
-		if !d.taken.CompareAndSwap(false, true) {
-			if d.returned && discard != nil {
-				discard(d.v)
+		if d.taken.CompareAndSwap(false, true) {
+			if !d.returned {
+				d.catch(recover())
 			}
-			return // a panic goes on: nobody is left who could be told
+			d.over.Open()
+			return
 		}
-		if !d.returned {
-			if p := recover(); p != nil {
-				d.panicked = &Panic{Value: p, Stack: debug.Stack()}
+		switch {
+		case d.returned && t.Discard != nil:
+			t.Discard(d.v)
+		case !d.returned && next.Observed():
+			if d.catch(recover()); d.panicked != nil {
+				late(ctx, next, "timeout", t.Name, d.panicked)
 			}
 		}
-		d.over.Open()
 	}()
-	d.v, d.err = next.Do(ctx)
-	d.returned = true
+	d.run(ctx, next)
 }
 
 // abandon returns without the call.

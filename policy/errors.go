@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -29,7 +30,12 @@ type Rejection struct {
 	Reason error     // ErrOpen, ErrIsolated, …
 	Until  time.Time // when it is worth trying again; zero where that is not known
 
+	// Cause is the failure that made the policy refuse, if there was one: what opened the Circuit. Its text is part of
+	// Error's. errors.Is and errors.As do not see it, because this call did not fail that way.
+	Cause error
+
 	clock clock.Clock // that Until is on; nil means clock.System
+	ended bool        // Reason is the cause of a context that ended while the call waited
 }
 
 // The errors of this package may be nil pointers in an error, which a func may return by mistake: they are errors that
@@ -40,6 +46,15 @@ func (r *Rejection) Error() string {
 	if r == nil {
 		return nothing
 	}
+	text := r.text()
+	if r.Cause != nil {
+		text += ", after: " + r.Cause.Error()
+	}
+	return text
+}
+
+// text returns what Error does, without the Cause.
+func (r *Rejection) text() string {
 	text := r.Policy
 	if r.Name != "" {
 		text += " " + r.Name
@@ -70,9 +85,85 @@ func (r *Rejection) RetryAfter() time.Duration {
 	return max(0, r.Until.Sub(clock.Time(c, c.Nanos())))
 }
 
+// waitEnded returns the refusal of a call whose context ended while it waited for policy, or err if it is another.
+func waitEnded(ctx context.Context, policy, name string, err error) error {
+	if isRejection(err) || ctx.Err() == nil {
+		return err
+	}
+	return &Rejection{Policy: policy, Name: name, Reason: err, ended: true}
+}
+
 func isRejection(err error) bool {
 	_, ok := errors.AsType[*Rejection](err)
 	return ok
+}
+
+// notAsked reports whether err says that the dependency was not asked: it is a *Rejection, wrapped or not, or joins
+// nothing but such errors.
+func notAsked(err error) bool { return refusal(err, false) }
+
+// endedWaiting is notAsked for a Rejection whose reason is the end of the call's own context.
+func endedWaiting(err error) bool { return refusal(err, true) }
+
+func refusal(err error, ended bool) bool {
+	for err != nil {
+		switch e := err.(type) {
+		case *Rejection:
+			return !ended || e != nil && e.ended
+		case *TimeoutError:
+			if e == nil || !ended {
+				return false
+			}
+			err = e.Err
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			parts := e.Unwrap()
+			for _, part := range parts {
+				if !refusal(part, ended) {
+					return false
+				}
+			}
+			return len(parts) > 0
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// A refusedLater is the failure of one attempt, and the refusal of the next.
+type refusedLater struct{ last, refusal error }
+
+func (e *refusedLater) Error() string {
+	refusal := e.refusal.Error()
+	if r, ok := e.refusal.(*Rejection); ok && r != nil && r.Cause != nil && includes(e.last, r.Cause) {
+		refusal = r.text() // the cause is the failure that has just been named
+	}
+	return e.last.Error() + "\n" + refusal
+}
+
+func (e *refusedLater) Unwrap() []error { return []error{e.last, e.refusal} }
+
+// joined returns errs as one error, without nils, and without those that match another of them already.
+func joined(errs ...error) error {
+	var kept []error
+	for _, err := range errs {
+		if err == nil || slices.ContainsFunc(kept, func(k error) bool { return includes(k, err) }) {
+			continue
+		}
+		kept = append(slices.DeleteFunc(kept, func(k error) bool { return includes(err, k) }), err)
+	}
+	if len(kept) == 1 {
+		return kept[0]
+	}
+	return errors.Join(kept...)
+}
+
+// includes reports whether errors.Is finds part in err.
+func includes(err, part error) (found bool) {
+	defer func() { _ = recover() }() // part cannot be compared
+	return errors.Is(err, part)
 }
 
 // A TimeoutError is the error of a call that a Timeout's limit cut short. It matches ErrTimeout,
@@ -113,25 +204,3 @@ func (e *TimeoutError) Timeout() bool { return true }
 
 // Temporary is true, as context.DeadlineExceeded's is.
 func (e *TimeoutError) Temporary() bool { return true }
-
-// A Panic carries a panic from the goroutine where it happened to the one that waits for it, which panics with it.
-type Panic struct {
-	Value any    // what panic was called with
-	Stack []byte // where, as debug.Stack prints it
-}
-
-func (p *Panic) Error() string {
-	if p == nil {
-		return nothing
-	}
-	return fmt.Sprintf("%v\n\noriginal stack:\n%s", p.Value, p.Stack)
-}
-
-// Unwrap is the Value where that is an error.
-func (p *Panic) Unwrap() error {
-	if p == nil {
-		return nil
-	}
-	err, _ := p.Value.(error)
-	return err
-}

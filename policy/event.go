@@ -47,9 +47,10 @@ const (
 	TimedOut              // a Timeout's limit has passed; Err is its *TimeoutError
 	Abandoned             // a detaching Timeout has left its func running, on its own
 	Finished              // the pipeline returns
+	Panicked              // a call panicked after its caller had left, or had been given another panic; Err is a *Panic
 )
 
-var kinds = [...]string{"attempted", "retrying", "gave up", "rejected", "fell back", "timed out", "abandoned", "finished"}
+var kinds = [...]string{"attempted", "retrying", "gave up", "rejected", "fell back", "timed out", "abandoned", "finished", "panicked"}
 
 // String is the kind's name in lower case.
 func (k Kind) String() string { return nameOf(kinds[:], k) }
@@ -62,17 +63,18 @@ type Reason uint8
 
 // Why a Retry gives up.
 const (
-	NoReason      Reason = iota
-	AttemptsSpent        // Attempts calls were made
-	ElapsedSpent         // the next attempt would start later than MaxElapsed
-	DeadlineNear         // the wait would end at or after the context's deadline
-	HintTooLong          // the dependency asked for a wait beyond MaxHint
-	NotRepeatable        // the call was marked by Once
-	BudgetSpent          // the Budget holds too little
-	ContextEnded         // the context ended between attempts
+	NoReason       Reason = iota
+	AttemptsSpent         // Attempts calls were made
+	ElapsedSpent          // the next attempt would start later than MaxElapsed
+	DeadlineNear          // the wait would end at or after the context's deadline
+	HintTooLong           // the dependency asked for a wait beyond MaxHint
+	NotRepeatable         // the call was marked by Once
+	BudgetSpent           // the Budget holds too little
+	ContextEnded          // the context ended between attempts
+	AttemptRefused        // a policy inside refused the next attempt, or would have after the wait
 )
 
-var reasons = [...]string{"", "attempts spent", "elapsed spent", "deadline near", "hint too long", "not repeatable", "budget spent", "context ended"}
+var reasons = [...]string{"", "attempts spent", "elapsed spent", "deadline near", "hint too long", "not repeatable", "budget spent", "context ended", "attempt refused"}
 
 // String is the reason in lower case, and empty for NoReason.
 func (r Reason) String() string { return nameOf(reasons[:], r) }
@@ -104,6 +106,11 @@ func (s *Scope) Emit(ctx context.Context, e Event) {
 	if e.Attempt == 0 {
 		e.Attempt = Attempt(ctx)
 	}
+	s.notify(ctx, e)
+}
+
+// notify calls the observers. A panic that passes through it is theirs, which hookPanicked finds out by its name.
+func (s *Scope) notify(ctx context.Context, e Event) {
 	for _, o := range s.Observers {
 		o.Observe(ctx, e)
 	}

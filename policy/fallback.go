@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"errors"
 )
 
 // A Fallback answers in place of a call that failed.
@@ -21,6 +20,8 @@ type Fallback[T any] struct {
 	Func func(ctx context.Context, v T, err error) (T, error)
 
 	Classify Classifier[T] // what to answer; nil means both kinds of failure and rejections
+
+	means Classifier[T] // what a result means if Classify is nil; nil means Classify
 }
 
 // Static is a Fallback.Func that answers v.
@@ -31,34 +32,44 @@ func Static[T any](v T) func(context.Context, T, error) (T, error) {
 // Execute implements Policy.
 func (f *Fallback[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	v, err := next.Do(ctx)
-	if err == nil && f.Classify == nil {
+	if err == nil && f.Classify == nil && f.means == nil {
 		return v, nil
 	}
 	return f.answer(ctx, next, v, err)
 }
 
 func (f *Fallback[T]) answer(ctx context.Context, next Next[T], v T, err error) (T, error) {
-	o := f.Classify.Apply(ctx, v, err)
-	if f.Func == nil || !answers(ctx, f.Classify, o, err) {
+	o, answered := answers(ctx, f.Classify, f.means, v, err)
+	if f.Func == nil || !answered {
 		return v, err
 	}
 	next.Emit(ctx, Event{Kind: FellBack, Policy: "fallback", Name: f.Name, Outcome: o, Err: err})
 	answer, failure := f.Func(ctx, v, err)
-	if failure == nil || err == nil || errors.Is(failure, err) {
-		return answer, failure
+	if failure == nil {
+		return answer, nil
 	}
-	return answer, errors.Join(err, failure)
+	return answer, joined(err, failure)
 }
 
-// answers reports whether a policy that answers failures in the caller's place, with the given Classify, answers this
-// one. By default it answers refusals too, but never who went away, whatever else the error tells of: a timeout before
-// that.
-func answers[T any](ctx context.Context, c Classifier[T], o Outcome, err error) bool {
-	failed := o == TransientFailure || o == PermanentFailure
-	if c != nil {
-		return failed
+// Interpret implements Interpreter.
+func (f *Fallback[T]) Interpret(m Meaning[T]) Policy[T] {
+	meant := *f
+	if meant.means == nil {
+		meant.means = m.Classify
 	}
-	return (failed || isRejection(err)) && !cancelled(ctx, err)
+	return &meant
+}
+
+// answers returns the outcome of a result, and reports whether a policy that answers failures in the caller's place
+// answers this one. With a Classify of its own the policy answers what that calls a failure. By default it goes by means
+// and answers refusals as well. It never answers an error that says that the caller left.
+func answers[T any](ctx context.Context, own, means Classifier[T], v T, err error) (o Outcome, ok bool) {
+	if own != nil {
+		o = own.says(ctx, v, err)
+		return o, o == TransientFailure || o == PermanentFailure
+	}
+	o = means.says(ctx, v, err)
+	return o, o == TransientFailure || o == PermanentFailure || o == Ignored && notAsked(err) && !leftBy(ctx, err)
 }
 
 // Validate names every field that is wrong.

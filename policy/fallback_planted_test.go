@@ -26,7 +26,11 @@ func (p *plainFallback) Execute(ctx context.Context, next policy.Next[int]) (v i
 		}()
 	}
 	v, err = next.Do(ctx)
-	o := policy.Classifier[int](nil).Apply(ctx, v, err)
+	judged := ctx
+	if context.Cause(ctx) == errHungUp {
+		judged = context.WithoutCancel(ctx) // other failures are answered even so
+	}
+	o := policy.Classifier[int](nil).Apply(judged, v, err)
 	gone := errors.Is(context.Cause(ctx), errHungUp) && (errors.Is(err, context.Canceled) || errors.Is(err, errHungUp))
 	refused := errors.Is(err, policy.ErrIsolated) && !p.refusesRejections
 	failed := o == policy.TransientFailure || o == policy.PermanentFailure || refused

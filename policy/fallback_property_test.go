@@ -99,10 +99,12 @@ func judgeFallback(build func(fallbackCase, *run) []policy.Policy[int]) func(fal
 			return f
 		}
 		primary := visit{err: policy.ErrIsolated}
+		ends, mortal := c.caller.ends()
 		if !c.refused {
 			primary = r.last()
+		} else if mortal && ends <= 0 {
+			primary.err = c.caller.cause() // no policy admits a call whose context has ended
 		}
-		ends, mortal := c.caller.ends()
 		over := mortal && r.ended >= ends
 		// A func that says cancelled once the deadline has come proves nothing either, unless a Timeout knows better.
 		ignored := over && errors.Is(primary.err, context.Canceled) && len(r.of(policy.TimedOut)) == 0

@@ -2,8 +2,6 @@ package policy
 
 import (
 	"context"
-	"reflect"
-	"sync"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -17,10 +15,12 @@ import (
 // first Success wins, and so does a PermanentFailure. After a leg whose result is Ignored, because it was refused, no
 // other starts, but those that run may still win. If all legs fail their errors are joined.
 //
-// The losers' contexts are cancelled. That of the winner is left alone, so that what it returned, such as a body yet to
-// be read, stays usable: it ends with the caller's. Where T is plain data, without interfaces, funcs or channels, it ends
-// with the call. A leg that panics panics on the caller, as a *Panic; one that does so after the call has returned ends
-// the program, as with any goroutine.
+// The losers' contexts are canceled, and the winner's ends with the call, too, unless a [Meaning] of the pipeline holds it
+// until what the winner returned, such as a response's body, is done with.
+//
+// A leg that panics panics on the caller, as a *Panic. If the call has returned by then, or has panicked with another
+// leg's, the pipeline's observers get a Panicked event instead. Without observers a leg that panics after the call has
+// returned ends the program, as with any goroutine.
 //
 // It is safe for concurrent use. Every leg runs on a goroutine of its own.
 type Hedge[T any] struct {
@@ -41,14 +41,35 @@ type Hedge[T any] struct {
 	Clock    clock.Clock   // nil means clock.System
 
 	latencies quantiles
-	once      sync.Once // sets the field below
-	data      bool      // T is plain data
 }
 
 const defaultLegs = 2
 
 // Execute implements Policy.
 func (h *Hedge[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
+	return h.execute(ctx, next, Meaning[T]{})
+}
+
+// Interpret implements Interpreter.
+func (h *Hedge[T]) Interpret(m Meaning[T]) Policy[T] { return meantHedge[T]{h, m} }
+
+// Refusal implements Refuser.
+func (h *Hedge[T]) Refusal(time.Duration) error { return nil }
+
+// A meantHedge is a Hedge in a pipeline whose results have a meaning of their own.
+type meantHedge[T any] struct {
+	*Hedge[T]
+	means Meaning[T]
+}
+
+func (h meantHedge[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
+	return h.execute(ctx, next, h.means)
+}
+
+func (h meantHedge[T]) Interpret(Meaning[T]) Policy[T] { return h }
+
+// execute goes by m for what the hedge leaves nil.
+func (h *Hedge[T]) execute(ctx context.Context, next Next[T], m Meaning[T]) (T, error) {
 	if ctx.Err() != nil {
 		var zero T
 		return zero, context.Cause(ctx)
@@ -56,47 +77,19 @@ func (h *Hedge[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	if isOnce(ctx) {
 		return next.Do(ctx)
 	}
-	if h.Budget != nil {
-		h.Budget.Deposit()
+	if h.Classify != nil {
+		m.Classify = h.Classify
 	}
-	r := &race[T]{hedge: h, ctx: ctx, next: next, clock: clock.OrSystem(h.Clock), delay: h.Delay}
+	if h.Discard != nil {
+		m.Discard = h.Discard
+	}
+	r := &race[T]{hedge: h, means: m, ctx: ctx, next: next, clock: clock.OrSystem(h.Clock), delay: h.Delay}
 	if h.Quantile > 0 {
 		if d, ok := h.latencies.at(h.Quantile); ok {
 			r.delay = d
 		}
 	}
 	return r.run()
-}
-
-// plain reports whether nothing in a T can need a context any more.
-func (h *Hedge[T]) plain() bool {
-	h.once.Do(func() { h.data = plain(reflect.TypeFor[T](), map[reflect.Type]bool{}) })
-	return h.data
-}
-
-// plain reports whether values of type t are data and nothing else. Types in seen are being looked at already.
-func plain(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if seen[t] {
-		return true
-	}
-	seen[t] = true
-	switch t.Kind() {
-	case reflect.Interface, reflect.Func, reflect.Chan, reflect.UnsafePointer:
-		return false
-	case reflect.Pointer, reflect.Slice, reflect.Array:
-		return plain(t.Elem(), seen)
-	case reflect.Map:
-		return plain(t.Key(), seen) && plain(t.Elem(), seen)
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if !plain(t.Field(i).Type, seen) {
-				return false
-			}
-		}
-		return true
-	default:
-		return true
-	}
 }
 
 func (h *Hedge[T]) legs() int {

@@ -137,7 +137,7 @@ func (l *Limit) finish(begun int64, o Outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inFlight--
-	if o == Ignored || begun < l.round.begun {
+	if o = o.known(); o == Ignored || begun < l.round.begun {
 		return
 	}
 	r := &l.round

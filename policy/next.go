@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Next is the rest of a pipeline, seen from one of its policies: the policies inside it, then the func. It is a
@@ -47,6 +48,29 @@ func (n Next[T]) Emit(ctx context.Context, e Event) {
 // leave it out otherwise.
 func (n Next[T]) Observed() bool {
 	return n.link != nil && n.link.scope != nil && len(n.link.scope.Observers) > 0
+}
+
+// Refusal returns the *Rejection with which a policy inside is going to refuse a call made after a wait, or nil if none
+// is known to. It looks inwards as far as the policies say that they refuse and pass on, and nothing else.
+func (n Next[T]) Refusal(wait time.Duration) error {
+	for l := n.link; l != nil; l = l.next {
+		r, ok := l.policy.(Refuser)
+		if !ok {
+			return nil
+		}
+		if err := r.Refusal(wait); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A Refuser is a Policy that either refuses a call or hands it on, with what comes back. A [Retry] outside asks it before
+// it waits, so that it does not wait for nothing.
+type Refuser interface {
+	// Refusal returns the error, a *Rejection, with which a call that comes after wait will be refused for certain, or
+	// nil. It takes nothing and changes nothing.
+	Refusal(wait time.Duration) error
 }
 
 // With is n with fn at its end.

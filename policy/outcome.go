@@ -29,57 +29,107 @@ func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil 
 // A Classifier says what a result means. It is called on the goroutine of the call and must be safe for concurrent
 // use. It is given every result, those without an error too: what the value says counts as much.
 //
-// A policy whose Classify is nil does as [Classify] says, and knows its own context besides: a context.Canceled
-// that arrives while that context is alive was not the caller's doing, and counts as a TransientFailure.
+// A Classifier sees the result alone. Policies know the caller's context as well, and apply both: see
+// [Classifier.Apply].
 type Classifier[T any] func(v T, err error) Outcome
 
 // Classify is what a nil Classifier means. The first that applies:
 //
 //   - no error is a Success
 //   - an error marked by [Permanent] is a PermanentFailure
+//   - a call whose context ended while it waited in a policy's own queue is Ignored: it reached nothing
 //   - [ErrTimeout] is a TransientFailure
 //   - a [*Rejection] is Ignored: the dependency was not asked
 //   - context.Canceled is Ignored: the caller went away
 //   - everything else is a TransientFailure, context.DeadlineExceeded included
+//
+// An error that joins others counts as a refusal only if all of them are refusals.
 func Classify[T any](_ T, err error) Outcome {
 	switch {
 	case err == nil:
 		return Success
 	case isPermanent(err):
 		return PermanentFailure
+	case endedWaiting(err):
+		return Ignored
 	case errors.Is(err, ErrTimeout):
 		return TransientFailure
-	case isRejection(err), errors.Is(err, context.Canceled):
+	case notAsked(err), errors.Is(err, context.Canceled):
 		return Ignored
 	default:
 		return TransientFailure
 	}
 }
 
-// Apply is what c says; or what Classify says, where c is nil, together with what ctx knows, which is the context that
-// the policy was executed with. Policies with a Classify field of their own should go by it.
+// Apply returns the outcome of a result for a policy that was executed with ctx: what c says, or Classify if c is nil,
+// corrected by what ctx knows. Policies that judge a dependency should call it.
+//
+// The rule is that an outcome is the dependency's only if it was asked and answered, or had its time:
+//
+//   - Once ctx has been canceled, every failure is Ignored, whatever its text and whatever the cause.
+//   - A call whose context ended while it waited in a policy's own queue is Ignored: it reached nothing.
+//   - A context.Canceled while ctx is alive is the dependency's. c is given the error without the match for
+//     context.Canceled, so that it decides as about any other error.
+//   - A deadline of ctx that passes while the dependency works is a failure like any other.
+//
+// An Outcome that is none of the four is Ignored.
 func (c Classifier[T]) Apply(ctx context.Context, v T, err error) Outcome {
-	if c != nil {
-		return c(v, err)
+	if err == nil && c == nil {
+		return Success
 	}
-	o := Classify(v, err)
-	switch o {
-	case Ignored:
-		if ctx.Err() == nil && !isRejection(err) {
-			return TransientFailure // cancelled, but not by the caller
-		}
-	case TransientFailure:
-		if cancelled(ctx, err) && !errors.Is(err, ErrTimeout) {
-			return Ignored // the caller went away, and the func says so by the context's cause
-		}
+	if err != nil && canceled(ctx) {
+		return Ignored
+	}
+	o := c.says(ctx, v, err)
+	if o < Success && canceled(ctx) {
+		return Ignored // the value is a failure that came as the caller left
 	}
 	return o
 }
 
-// cancelled reports whether err tells that ctx was cancelled, rather than ended by a deadline.
-func cancelled(ctx context.Context, err error) bool {
-	return ctx.Err() == context.Canceled && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
+// says is Apply for policies that decide about the call and not about the dependency: once ctx has been canceled only
+// the errors that say so are Ignored.
+func (c Classifier[T]) says(ctx context.Context, v T, err error) Outcome {
+	switch {
+	case err == nil:
+	case endedWaiting(err), leftBy(ctx, err):
+		return Ignored
+	case errors.Is(err, context.Canceled) && ctx.Err() == nil && !isRejection(err):
+		err = notCanceled{err}
+	}
+	if c == nil {
+		return Classify(v, err)
+	}
+	return c(v, err).known()
 }
+
+// leftBy reports whether err says that the caller canceled ctx.
+func leftBy(ctx context.Context, err error) bool {
+	return canceled(ctx) && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
+}
+
+// known returns o, or Ignored if o is none of the four.
+func (o Outcome) known() Outcome {
+	if o > Success {
+		return Ignored
+	}
+	return o
+}
+
+// canceled reports whether ctx was canceled, rather than ended by a deadline.
+func canceled(ctx context.Context) bool {
+	err := ctx.Err()
+	return err != nil && err != context.DeadlineExceeded
+}
+
+// A notCanceled is an error that matches whatever the error inside matches, except context.Canceled.
+type notCanceled struct{ error }
+
+func (e notCanceled) Is(target error) bool {
+	return target != context.Canceled && errors.Is(e.error, target)
+}
+
+func (e notCanceled) As(target any) bool { return errors.As(e.error, target) }
 
 // TransientOnly is a Classifier by which the errors that match one of targets, by errors.Is, are transient. What
 // Classify ignores is ignored; every other error, and one marked by Permanent, is permanent.
@@ -132,6 +182,27 @@ type permanentError struct{ err error }
 
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
+
+// Unsent marks err as the error of a call that never reached the dependency, such as a refused connection. The call may
+// be made again even under [Once]. The mark does not say who is to blame: Classify decides as if it were not there. The
+// text stays as it was, and errors.Is and errors.As see through the mark. Unsent(nil) is nil.
+func Unsent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &unsentError{err}
+}
+
+type unsentError struct{ err error }
+
+func (e *unsentError) Error() string { return e.err.Error() }
+func (e *unsentError) Unwrap() error { return e.err }
+
+// isUnsent reports whether the call that ended with err reached nothing: it is marked so, or was refused on the way.
+func isUnsent(err error) bool {
+	_, ok := errors.AsType[*unsentError](err)
+	return ok || notAsked(err)
+}
 
 func isPermanent(err error) bool {
 	_, ok := errors.AsType[*permanentError](err)

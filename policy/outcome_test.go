@@ -61,17 +61,23 @@ func TestAnAbsentClassifierKnowsTheContext(t *testing.T) {
 		"the cause, while the caller waits":           {alive, errHungUp, policy.TransientFailure},
 		"cancelled once the deadline had come":        {late, context.Canceled, policy.Ignored},
 		"the caller's deadline":                       {late, context.DeadlineExceeded, policy.TransientFailure},
-		"another failure once the caller had gone":    {gone, errDown, policy.TransientFailure},
-		"a timeout inside, and the caller gone since": {gone, &policy.TimeoutError{Err: context.Canceled}, policy.TransientFailure},
+		"another failure once the caller had gone":    {gone, errDown, policy.Ignored},
+		"a timeout inside, and the caller gone since": {gone, &policy.TimeoutError{Err: context.Canceled}, policy.Ignored},
 		"refused while the caller waits":              {alive, refused, policy.Ignored},
 		"refused, for a cancellation":                 {alive, errors.Join(refused, context.Canceled), policy.Ignored},
 		"success once the caller had gone":            {gone, nil, policy.Success},
-		"permanent once the caller had gone":          {gone, policy.Permanent(context.Canceled), policy.PermanentFailure},
+		"permanent once the caller had gone":          {gone, policy.Permanent(context.Canceled), policy.Ignored},
 	} {
 		require.Equal(t, c.want, policy.Classifier[int](nil).Apply(c.ctx, 0, c.err), name)
 	}
 	always := policy.Classifier[int](func(v int, err error) policy.Outcome { return policy.Outcome(v) })
-	require.Equal(t, policy.Success, always.Apply(gone, int(policy.Success), context.Canceled), "a classifier has the only word")
+	for _, o := range []policy.Outcome{policy.TransientFailure, policy.PermanentFailure, policy.Ignored, policy.Success} {
+		require.Equal(t, o, always.Apply(alive, int(o), errDown), "a classifier decides while the caller waits")
+		require.Equal(t, policy.Ignored, always.Apply(gone, int(o), errDown), "no error counts once the caller has gone")
+	}
+	require.Equal(t, policy.Success, always.Apply(gone, int(policy.Success), nil))
+	require.Equal(t, policy.Ignored, always.Apply(gone, int(policy.TransientFailure), nil), "a failed value does not count either")
+	require.Equal(t, policy.Ignored, always.Apply(alive, 100, errDown), "an unknown outcome")
 }
 
 // The two classifiers that go by a list of errors.
@@ -183,6 +189,7 @@ func TestEnumsHaveNames(t *testing.T) {
 		"fell back": policy.FellBack, "timed out": policy.TimedOut, "abandoned": policy.Abandoned, "finished": policy.Finished,
 		"attempts spent": policy.AttemptsSpent, "elapsed spent": policy.ElapsedSpent, "deadline near": policy.DeadlineNear,
 		"hint too long": policy.HintTooLong, "not repeatable": policy.NotRepeatable, "budget spent": policy.BudgetSpent, "context ended": policy.ContextEnded,
+		"attempt refused": policy.AttemptRefused, "panicked": policy.Panicked,
 		"": policy.NoReason,
 	} {
 		require.Equal(t, want, e.String())
@@ -190,7 +197,7 @@ func TestEnumsHaveNames(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprintf("%q", want), string(encoded))
 	}
-	for _, e := range []fmt.Stringer{policy.Success + 1, policy.Finished + 1, policy.ContextEnded + 1, policy.Outcome(255)} {
+	for _, e := range []fmt.Stringer{policy.Success + 1, policy.Panicked + 1, policy.AttemptRefused + 1, policy.Outcome(255)} {
 		require.Equal(t, "unknown", e.String())
 	}
 }

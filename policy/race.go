@@ -2,9 +2,6 @@ package policy
 
 import (
 	"context"
-	"errors"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +12,7 @@ import (
 // A race is one call of a Hedge: legs that run beside each other, and the caller who waits for the first good one.
 type race[T any] struct {
 	hedge *Hedge[T]
+	means Meaning[T]
 	ctx   context.Context
 	next  Next[T]
 	clock clock.Clock
@@ -24,12 +22,14 @@ type race[T any] struct {
 	back   []*leg[T] // legs that have come back, and that are neither returned nor discarded
 	winner *leg[T]   // the one whose result is returned
 
-	escalated bool // the caller ends as a leg did
+	deposited bool // into the budget, for the first leg
+	held      bool // the winner's context lasts until its value is done with
 
 	mu    sync.Mutex   // guards the fields below
 	news  *clock.Latch // opened when a leg ends, or is due
 	ended []*leg[T]    // legs whose end the caller has yet to look at
 	over  bool         // the caller has left
+	told  *leg[T]      // the caller ends as this leg did
 
 	// What most races need, so that it is not allocated piece by piece.
 	first  clock.Latch
@@ -39,11 +39,8 @@ type race[T any] struct {
 
 // A leg is one of the calls of a race.
 type leg[T any] struct {
-	cancel   context.CancelFunc
-	v        T
-	err      error
-	returned bool
-	panicked *Panic // nil with returned false means runtime.Goexit
+	cancel context.CancelFunc
+	result[T]
 }
 
 // run is the caller's side.
@@ -58,17 +55,18 @@ func (r *race[T]) run() (T, error) {
 		late := r.wait(due, more > 0)
 		for l := r.pop(); l != nil; l = r.pop() {
 			if !l.returned {
-				r.escalated = true
-				l.escalate()
+				r.tell(l)
 			}
-			switch r.hedge.Classify.Apply(r.ctx, l.v, l.err) {
+			if !notAsked(l.err) {
+				r.deposit()
+			}
+			switch r.means.Classify.Apply(r.ctx, l.v, l.err) {
 			case TransientFailure:
 				late = true // no use in waiting for the next leg's time
 			case Ignored:
 				more = 0 // no answer, but another leg may bring one; a further leg would be refused too
 			default:
-				r.winner = l
-				return l.v, l.err
+				return r.keep(l), l.err
 			}
 			failures = append(failures, l.err)
 		}
@@ -78,7 +76,7 @@ func (r *race[T]) run() (T, error) {
 		}
 		if more > 0 && late {
 			more--
-			if r.hedge.Budget == nil || r.hedge.Budget.Withdraw() {
+			if r.pays() {
 				r.start()
 				due = clock.After(r.clock.Nanos(), r.delay)
 			} else {
@@ -91,13 +89,34 @@ func (r *race[T]) run() (T, error) {
 	}
 	var v T
 	if len(r.back) > 0 {
-		r.winner = r.back[len(r.back)-1]
-		v = r.winner.v
+		v = r.keep(r.back[len(r.back)-1])
 	}
-	if len(failures) == 1 {
-		return v, failures[0]
+	return v, joined(failures...)
+}
+
+// keep makes l the winner, and returns its value.
+func (r *race[T]) keep(l *leg[T]) T {
+	v := l.v
+	if r.means.Hold != nil {
+		v = r.means.Hold(v, l.cancel)
+		r.held = true
 	}
-	return v, errors.Join(failures...)
+	r.winner = l
+	return v
+}
+
+// deposit counts the first leg, once it is known to have asked, or to be at it: a call that was refused pays for nothing.
+func (r *race[T]) deposit() {
+	if r.hedge.Budget != nil && !r.deposited {
+		r.deposited = true
+		r.hedge.Budget.Deposit()
+	}
+}
+
+// pays takes the credit for another leg, and reports whether there was enough.
+func (r *race[T]) pays() bool {
+	r.deposit()
+	return r.hedge.Budget == nil || r.hedge.Budget.Withdraw()
 }
 
 // start begins another leg.
@@ -119,8 +138,7 @@ func (r *race[T]) start() {
 		}
 		defer r.end(l)
 		begun := r.clock.Nanos()
-		l.v, l.err = r.next.Do(ctx)
-		l.returned = true
+		l.run(ctx, r.next)
 		// A first leg that was cancelled because another won counts as what it took at least: without the slow ones
 		// the quantile would be that of the quick.
 		if beaten := first && ctx.Err() != nil && r.ctx.Err() == nil; r.hedge.Quantile > 0 && (l.err == nil || beaten) {
@@ -129,22 +147,42 @@ func (r *race[T]) start() {
 	})
 }
 
-// end tells the caller of l's end. It is deferred by the leg.
+// end notifies the caller of l's end. It is deferred by the leg.
 func (r *race[T]) end(l *leg[T]) {
 	r.mu.Lock()
-	if r.over {
-		r.mu.Unlock()
-		r.discard(l)
-		return // a panic goes on: nobody is left who could be told
-	}
-	defer r.mu.Unlock()
-	if !l.returned {
-		if p := recover(); p != nil {
-			l.panicked = &Panic{Value: p, Stack: debug.Stack()}
+	over := r.over
+	if !over {
+		defer r.mu.Unlock()
+		if !l.returned {
+			l.catch(recover())
 		}
+		r.ended = append(r.ended, l)
+		r.news.Open()
+		return
 	}
-	r.ended = append(r.ended, l)
-	r.news.Open()
+	told := r.told
+	r.mu.Unlock()
+	if l.returned {
+		r.discard(l)
+	} else if told != nil || r.next.Observed() {
+		l.catch(recover())
+		r.report(l)
+	}
+}
+
+// report emits the panic of a leg whose caller is not going to panic with it.
+func (r *race[T]) report(l *leg[T]) {
+	if l.panicked != nil {
+		late(r.ctx, r.next, "hedge", r.hedge.Name, l.panicked)
+	}
+}
+
+// tell ends the caller as l did.
+func (r *race[T]) tell(l *leg[T]) {
+	r.mu.Lock()
+	r.told = l
+	r.mu.Unlock()
+	_, _ = l.deliver()
 }
 
 // wait returns once a leg has ended, the context has, or the next leg is due, which it reports.
@@ -181,32 +219,34 @@ func (r *race[T]) pop() *leg[T] {
 // leave ends the race: legs that still run dispose of what they return.
 func (r *race[T]) leave() {
 	for _, l := range r.legs {
-		if l != r.winner {
+		if l != r.winner || !r.held {
 			l.cancel()
 		}
 	}
 	r.mu.Lock()
 	r.over = true
 	r.back = append(r.back, r.ended...)
+	told := r.told
 	r.mu.Unlock()
 	kept := false
 	defer func() {
-		w := r.winner
-		if w != nil && (!kept || r.hedge.plain()) {
-			w.cancel() // what it returned does not need it
-		}
-		if w != nil && !kept {
+		if w := r.winner; w != nil && !kept {
+			w.cancel()
 			r.discard(w) // a panic takes the place of its value
 		}
 	}()
 	r.discardLosers()
 	for _, l := range r.back {
-		if !l.returned && !r.escalated {
-			r.escalated = true
-			l.escalate() // a panic is not lost because another leg has won, or the caller has left, at the same moment
+		switch {
+		case l.returned, l == told:
+		case told != nil:
+			r.report(l)
+		default:
+			told = l
+			defer r.tell(l) // deferred, so that the others are reported first
 		}
 	}
-	kept = true
+	kept = told == nil
 }
 
 func (r *race[T]) discardLosers() {
@@ -218,15 +258,7 @@ func (r *race[T]) discardLosers() {
 }
 
 func (r *race[T]) discard(l *leg[T]) {
-	if l.returned && r.hedge.Discard != nil {
-		r.hedge.Discard(l.v)
+	if l.returned && r.means.Discard != nil {
+		r.means.Discard(l.v)
 	}
-}
-
-// escalate has the caller end as the leg did.
-func (l *leg[T]) escalate() {
-	if l.panicked != nil {
-		panic(l.panicked)
-	}
-	runtime.Goexit()
 }

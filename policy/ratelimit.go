@@ -28,10 +28,13 @@ func (l *RateLimit[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 		if isRejection(err) && next.Observed() {
 			next.Emit(ctx, Event{Kind: Rejected, Policy: "rate limit", Name: l.name(), Outcome: Ignored, Err: err, Delay: HintOf(err)})
 		}
-		return zero, err
+		return zero, waitEnded(ctx, "rate limit", l.name(), err)
 	}
 	return next.Do(ctx)
 }
+
+// Refusal implements Refuser.
+func (l *RateLimit[T]) Refusal(wait time.Duration) error { return nil }
 
 func (l *RateLimit[T]) name() string {
 	if l.Name == "" && l.Bucket != nil {

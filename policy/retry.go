@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,9 +12,12 @@ import (
 // past MaxElapsed or the context's deadline. Its zero value makes up to 3 calls with SmoothJitter(100ms, 20s)
 // between them.
 //
-// What the last attempt returned comes back as it is, value and error. Only when the context ends between attempts is
-// its cause joined to the error. No attempt starts once the context is done; a success that arrives counts even so. A
-// wait that would end at or after the context's deadline is not begun. [Attempt] numbers the attempts.
+// What the last attempt returned comes back as it is, value and error, with two exceptions. If the context ends between
+// attempts, its cause is joined to the error. If a policy inside refuses a later attempt, the failure before it and the
+// refusal come back joined. An attempt that an open circuit would refuse is not waited for: see [Refuser].
+//
+// No attempt starts once the context is done; a success that arrives counts even so. A wait that would end at or after
+// the context's deadline is not begun. [Attempt] numbers the attempts.
 //
 // It is safe for concurrent use. On success of the first attempt it allocates nothing and reads no clock; every
 // further attempt allocates its context.
@@ -43,6 +45,9 @@ type Retry[T any] struct {
 
 	Clock clock.Clock    // nil means clock.System
 	Rand  func() float64 // in [0, 1), safe for concurrent use; nil means math/rand/v2
+
+	failure func(T) error // of a Meaning: what a failure without an error is called
+	meant   meant
 }
 
 const (
@@ -63,14 +68,14 @@ func (r *Retry[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	if r.MaxElapsed > 0 {
 		start = clock.OrSystem(r.Clock).Nanos()
 	}
-	if r.Budget != nil {
-		r.Budget.Deposit()
-	}
 	first := ctx
 	if Attempt(ctx) != 1 { // an attempt of another Retry outside: this one counts anew
 		first = &attempt{ctx, 1}
 	}
 	v, err := next.Do(first)
+	if r.Budget != nil && (err == nil || !notAsked(err)) {
+		r.Budget.Deposit() // not for a call that was refused: it would pay for attempts that ask
+	}
 	if err == nil && r.Classify == nil {
 		return v, nil
 	}
@@ -90,27 +95,36 @@ func (r *Retry[T]) judge(ctx context.Context, next Next[T], start int64, v T, er
 		}
 	}()
 	step := Step{Retry: 1, Rand: r.Rand}
+	var last failed[T]
 	for n := 1; ; n++ {
-		if r.Classify.Apply(ctx, v, err) != TransientFailure {
+		if o := r.Classify.says(ctx, v, err); o != TransientFailure {
+			if o == Ignored && n > 1 && notAsked(err) {
+				v, err = r.refused(ctx, next, n, last, v, err)
+			}
 			held = false
 			return v, err
 		}
-		delay, wait, reason := r.wait(ctx, n, start, step, v, err)
-		if reason == NoReason {
+		failure := failure(r.failure, v, err)
+		delay, wait, stop := r.wait(ctx, next, n, start, step, v, err)
+		if stop.reason == NoReason {
 			paid = r.Budget != nil
 			step = step.next(delay)
-			reason = r.sleep(ctx, next, n, wait, err)
+			stop.reason = r.sleep(ctx, next, n, wait, failure)
 		}
-		if reason != NoReason {
-			err = r.giveUp(ctx, next, n, err, reason)
+		if stop.reason != NoReason {
+			err = r.giveUp(ctx, next, n, err, failure, stop)
 			held = false
 			return v, err
+		}
+		last = failed[T]{err: failure}
+		if r.Discard == nil {
+			last.v = v
 		}
 		held = false
 		r.discard(v)
 		if r.Discard != nil && ctx.Err() != nil { // closing a value may take its time
 			var zero T
-			return zero, r.giveUp(ctx, next, n, err, ContextEnded)
+			return zero, r.giveUp(ctx, next, n, err, failure, stopped{reason: ContextEnded})
 		}
 		paid = false
 		v, err = next.Do(&attempt{ctx, n + 1})
@@ -118,33 +132,70 @@ func (r *Retry[T]) judge(ctx context.Context, next Next[T], start int64, v T, er
 	}
 }
 
-// wait is what the backoff says, what to wait in the end, or why there is no next attempt.
-func (r *Retry[T]) wait(ctx context.Context, n int, start int64, step Step, v T, err error) (delay, wait time.Duration, reason Reason) {
+// A failed is the result of an attempt that another one has followed.
+type failed[T any] struct {
+	v   T // zero if it was discarded
+	err error
+}
+
+// A stopped says why there is no next attempt.
+type stopped struct {
+	reason  Reason
+	refusal error // AttemptRefused: what the attempt would be refused with
+}
+
+// refused returns the result of an execution whose attempt n was refused: the failure before it, and the refusal.
+func (r *Retry[T]) refused(ctx context.Context, next Next[T], n int, last failed[T], v T, refusal error) (T, error) {
+	r.emitGaveUp(ctx, next, n-1, last.err, AttemptRefused)
+	if r.Discard == nil {
+		v = last.v
+	}
+	if last.err == nil {
+		return v, refusal
+	}
+	return v, &refusedLater{last.err, refusal}
+}
+
+// wait returns what the backoff says, what to wait in the end, or why there is no next attempt.
+func (r *Retry[T]) wait(ctx context.Context, next Next[T], n int, start int64, step Step, v T, err error) (delay, wait time.Duration, stop stopped) {
 	switch {
 	case n >= r.attempts():
-		return 0, 0, AttemptsSpent
-	case isOnce(ctx):
-		return 0, 0, NotRepeatable
+		return 0, 0, stopped{reason: AttemptsSpent}
+	case isOnce(ctx) && !isUnsent(err):
+		return 0, 0, stopped{reason: NotRepeatable}
 	case ctx.Err() != nil:
-		return 0, 0, ContextEnded
+		return 0, 0, stopped{reason: ContextEnded}
 	}
 	delay = max(0, r.backoff().Delay(step))
 	hint := r.hint(v, err)
 	if hint > r.maxHint() {
-		return 0, 0, HintTooLong
+		return 0, 0, stopped{reason: HintTooLong}
 	}
 	wait = max(delay, hint)
 	c := clock.OrSystem(r.Clock)
 	if r.MaxElapsed > 0 && addDurations(clock.Since(start, c.Nanos()), wait) > r.MaxElapsed {
-		return 0, 0, ElapsedSpent
+		return 0, 0, stopped{reason: ElapsedSpent}
 	}
 	if left, ok := clock.Remaining(ctx, c); ok && wait >= left {
-		return 0, 0, DeadlineNear
+		return 0, 0, stopped{reason: DeadlineNear}
+	}
+	if refusal := r.foreseen(ctx, next, wait); refusal != nil {
+		return 0, 0, stopped{AttemptRefused, refusal}
 	}
 	if r.Budget != nil && !r.Budget.Withdraw() {
-		return 0, 0, BudgetSpent
+		return 0, 0, stopped{reason: BudgetSpent}
 	}
-	return delay, wait, NoReason
+	return delay, wait, stopped{}
+}
+
+// foreseen returns what an attempt after the wait is going to be refused with, unless that is a reason to try again.
+func (r *Retry[T]) foreseen(ctx context.Context, next Next[T], wait time.Duration) error {
+	var zero T
+	refusal := next.Refusal(wait)
+	if refusal != nil && r.Classify.says(ctx, zero, refusal) == TransientFailure {
+		return nil
+	}
+	return refusal
 }
 
 // sleep waits, and reports ContextEnded if there is to be no next attempt after all.
@@ -156,18 +207,44 @@ func (r *Retry[T]) sleep(ctx context.Context, next Next[T], n int, wait time.Dur
 	return NoReason
 }
 
-// giveUp tells of it, and is the error to return with the last attempt's value.
-func (r *Retry[T]) giveUp(ctx context.Context, next Next[T], n int, err error, reason Reason) error {
-	next.Emit(ctx, Event{Kind: GaveUp, Policy: "retry", Name: r.Name, Attempt: n, Outcome: TransientFailure, Err: err, Reason: reason})
-	if reason != ContextEnded {
+// giveUp emits GaveUp, and returns the error to return with the last attempt's value. A value that came without an error
+// is returned without one, unless the context has ended.
+func (r *Retry[T]) giveUp(ctx context.Context, next Next[T], n int, err, failure error, stop stopped) error {
+	r.emitGaveUp(ctx, next, n, failure, stop.reason)
+	switch {
+	case stop.reason == ContextEnded:
+		return joined(context.Cause(ctx), err)
+	case stop.reason == AttemptRefused && err != nil:
+		return &refusedLater{err, stop.refusal}
+	default:
 		return err
 	}
-	cause := context.Cause(ctx)
-	if errors.Is(err, cause) {
-		return err // it says so itself
-	}
-	return errors.Join(cause, err)
 }
+
+func (r *Retry[T]) emitGaveUp(ctx context.Context, next Next[T], n int, err error, reason Reason) {
+	next.Emit(ctx, Event{Kind: GaveUp, Policy: "retry", Name: r.Name, Attempt: n, Outcome: TransientFailure, Err: err, Reason: reason})
+}
+
+// Interpret implements Interpreter.
+func (r *Retry[T]) Interpret(m Meaning[T]) Policy[T] {
+	meant := *r
+	if meant.Classify == nil && m.Classify != nil {
+		meant.Classify, meant.meant.classify = m.Classify, true
+	}
+	if meant.Hint == nil && m.Hint != nil {
+		meant.Hint, meant.meant.hint = m.Hint, true
+	}
+	if meant.Discard == nil {
+		meant.Discard = m.Discard
+	}
+	if meant.failure == nil {
+		meant.failure = m.Failure
+	}
+	return &meant
+}
+
+// Refusal implements Refuser: the first attempt is refused as any call is, and no other follows.
+func (r *Retry[T]) Refusal(time.Duration) error { return nil }
 
 func (r *Retry[T]) discard(v T) {
 	if r.Discard != nil {
@@ -241,8 +318,8 @@ func (r *Retry[T]) Describe() Description {
 	if b := r.Budget; b != nil {
 		d.Settings = append(d.Settings, b.describe())
 	}
-	d.custom("hint", r.Hint != nil)
-	d.custom("classify", r.Classify != nil)
+	d.custom("hint", r.Hint != nil && !r.meant.hint)
+	d.custom("classify", r.Classify != nil && !r.meant.classify)
 	return d
 }
 

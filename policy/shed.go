@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
 )
@@ -14,6 +15,8 @@ type Shed[T any] struct {
 	Name     string        // for events and Explain; empty means the Throttle's
 	Throttle *Throttle     // required; may be shared with other pipelines and result types
 	Classify Classifier[T] // what was accepted; nil means Classify
+
+	meant meant
 }
 
 var errNoThrottle = errors.New("policy: Shed.Throttle is nil; want a Throttle")
@@ -24,16 +27,41 @@ func (s *Shed[T]) Execute(ctx context.Context, next Next[T]) (v T, err error) {
 	if t == nil {
 		return v, errNoThrottle
 	}
+	if ctx.Err() != nil {
+		return v, context.Cause(ctx)
+	}
 	if err := t.Acquire(); err != nil {
 		next.Emit(ctx, Event{Kind: Rejected, Policy: "shed", Name: s.name(), Outcome: Ignored, Err: err})
 		return v, err
 	}
-	outcome := TransientFailure // stays so if next panics or ends the goroutine
-	defer func() { t.Done(outcome) }()
+	at := calling
+	defer func() {
+		switch at {
+		case calling:
+			t.Done(unwound(ctx))
+		case judging:
+			t.Done(TransientFailure)
+		}
+	}()
 	v, err = next.Do(ctx)
-	outcome = s.Classify.Apply(ctx, v, err)
+	at = judging
+	outcome := s.Classify.Apply(ctx, v, err)
+	at = over
+	t.Done(outcome)
 	return v, err
 }
+
+// Interpret implements Interpreter.
+func (s *Shed[T]) Interpret(m Meaning[T]) Policy[T] {
+	meant := *s
+	if meant.Classify == nil && m.Classify != nil {
+		meant.Classify, meant.meant.classify = m.Classify, true
+	}
+	return &meant
+}
+
+// Refusal implements Refuser: which calls it refuses is drawn.
+func (s *Shed[T]) Refusal(time.Duration) error { return nil }
 
 func (s *Shed[T]) name() string {
 	if s.Name == "" && s.Throttle != nil {
@@ -65,6 +93,6 @@ func (s *Shed[T]) Describe() Description {
 			setting("max drop", t.MaxDrop, defaultMaxDrop),
 		},
 	}
-	d.custom("classify", s.Classify != nil)
+	d.custom("classify", s.Classify != nil && !s.meant.classify)
 	return d
 }

@@ -34,13 +34,33 @@ type answer[T any] struct {
 
 // Execute implements Policy.
 func (s *Stale[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
+	return s.execute(ctx, next, nil)
+}
+
+// Interpret implements Interpreter.
+func (s *Stale[T]) Interpret(m Meaning[T]) Policy[T] { return meantStale[T]{s, m.Classify} }
+
+// A meantStale is a Stale in a pipeline whose results have a meaning of their own.
+type meantStale[T any] struct {
+	*Stale[T]
+	means Classifier[T]
+}
+
+func (s meantStale[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
+	return s.execute(ctx, next, s.means)
+}
+
+func (s meantStale[T]) Interpret(Meaning[T]) Policy[T] { return s }
+
+// execute goes by means if Classify is nil.
+func (s *Stale[T]) execute(ctx context.Context, next Next[T], means Classifier[T]) (T, error) {
 	v, err := next.Do(ctx)
-	o := s.Classify.Apply(ctx, v, err)
+	o, answered := answers(ctx, s.Classify, means, v, err)
 	switch {
 	case o == Success:
 		s.keep(ctx, v)
 		return v, err
-	case !answers(ctx, s.Classify, o, err):
+	case !answered:
 		return v, err
 	}
 	old, ok := s.recall(ctx)

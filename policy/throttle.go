@@ -78,7 +78,7 @@ func (t *Throttle) Acquire() error {
 
 // Done says how a call ended: a TransientFailure was not accepted, and Ignored does not count.
 func (t *Throttle) Done(o Outcome) {
-	if o == Ignored || t.verdict.by(t.begin) != nil {
+	if o = o.known(); o == Ignored || t.verdict.by(t.begin) != nil {
 		return
 	}
 	now := clock.OrSystem(t.Clock).Nanos()

@@ -31,6 +31,8 @@ type Timeout[T any] struct {
 	Discard func(T)
 
 	Clock clock.Clock // nil means clock.System
+
+	hold func(v T, release func()) T // of a Meaning
 }
 
 // A limit is the context of one call by a Timeout, and the cause that it ends with.
@@ -51,6 +53,9 @@ func (t *Timeout[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 		return t.detach(ctx, next)
 	}
 	l := t.begin(ctx)
+	if t.hold != nil {
+		return t.holding(ctx, next, l)
+	}
 	defer l.Cancel()
 	v, err := next.Do(&l.Deadline)
 	if err == nil {
@@ -58,6 +63,38 @@ func (t *Timeout[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	}
 	return v, t.label(ctx, next, l, err)
 }
+
+// holding is Execute for values that may need the context for longer than the call lasts.
+func (t *Timeout[T]) holding(ctx context.Context, next Next[T], l *limit) (v T, err error) {
+	held := false
+	defer func() {
+		if !held {
+			l.Cancel()
+		}
+	}()
+	v, err = next.Do(&l.Deadline)
+	if err != nil {
+		err = t.label(ctx, next, l, err)
+	}
+	v = t.hold(v, l.Cancel)
+	held = true
+	return v, err
+}
+
+// Interpret implements Interpreter.
+func (t *Timeout[T]) Interpret(m Meaning[T]) Policy[T] {
+	meant := *t
+	if meant.Discard == nil {
+		meant.Discard = m.Discard
+	}
+	if meant.hold == nil {
+		meant.hold = m.Hold
+	}
+	return &meant
+}
+
+// Refusal implements Refuser.
+func (t *Timeout[T]) Refusal(time.Duration) error { return nil }
 
 // label is err, as a *TimeoutError if this Timeout's limit had come.
 func (t *Timeout[T]) label(ctx context.Context, next Next[T], l *limit, err error) error {

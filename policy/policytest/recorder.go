@@ -124,6 +124,9 @@ func cause(err error) string {
 	if err == nil {
 		return ""
 	}
+	if p, ok := err.(*policy.Panic); ok {
+		return fmt.Sprintf("— %v", p.Value) // the stack says nothing about the schedule
+	}
 	return "— " + err.Error()
 }
 

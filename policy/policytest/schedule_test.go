@@ -214,9 +214,9 @@ func TestRecorder(t *testing.T) {
 0s         retry retrying in 1s — call 1 failed, as scheduled
 1.01s      attempted (attempt 2, 10ms) — call 2 failed, as scheduled
 1.01s      circuit db closed → open — call 2 failed, as scheduled
-1.01s      retry retrying in 1s — call 2 failed, as scheduled
-2.01s      breaker db rejected — breaker db: circuit is open until 2100-01-01T00:00:31.02Z
-2.01s      finished after 2.02s — breaker db: circuit is open until 2100-01-01T00:00:31.02Z
+1.01s      retry gave up (attempt refused) — call 2 failed, as scheduled
+1.01s      finished after 1.02s — call 2 failed, as scheduled
+breaker db: circuit is open until 2100-01-01T00:00:31.02Z
 `, r.String())
 	r.Reset()
 	require.Empty(t, r.All())
