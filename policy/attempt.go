@@ -1,6 +1,9 @@
 package policy
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // Attempt is the number of the attempt that ctx belongs to, by the nearest Retry outside: 2 on the first retry, 1 on
 // the first attempt and outside a Retry.
@@ -12,6 +15,21 @@ func Attempt(ctx context.Context) int {
 }
 
 type attemptKey struct{}
+
+// repeating counts the attempts beyond the first that are under way. While there are none, a Retry need not look for an
+// outer attempt in its context, which takes about 3.5 ns for each context that was derived by context.WithValue: 35 of
+// 60 ns for fallback, retry and breaker under ten of them.
+var repeating atomic.Int64
+
+// inAttempt reports whether ctx may be that of an attempt beyond the first.
+func inAttempt(ctx context.Context) bool { return repeating.Load() > 0 && Attempt(ctx) != 1 }
+
+// repeat makes attempt n, which is not the first.
+func repeat[T any](ctx context.Context, next Next[T], n int) (T, error) {
+	repeating.Add(1)
+	defer repeating.Add(-1)
+	return next.Do(&attempt{ctx, n})
+}
 
 // An attempt is the context of one call by a Retry.
 type attempt struct {

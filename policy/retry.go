@@ -69,7 +69,7 @@ func (r *Retry[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 		start = clock.OrSystem(r.Clock).Nanos()
 	}
 	first := ctx
-	if Attempt(ctx) != 1 { // an attempt of another Retry outside: this one counts anew
+	if inAttempt(ctx) { // of another Retry outside: this one counts anew
 		first = &attempt{ctx, 1}
 	}
 	v, err := next.Do(first)
@@ -127,7 +127,7 @@ func (r *Retry[T]) judge(ctx context.Context, next Next[T], start int64, v T, er
 			return zero, r.giveUp(ctx, next, n, err, failure, stopped{reason: ContextEnded})
 		}
 		paid = false
-		v, err = next.Do(&attempt{ctx, n + 1})
+		v, err = repeat(ctx, next, n+1)
 		held = true
 	}
 }
