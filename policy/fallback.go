@@ -21,7 +21,7 @@ type Fallback[T any] struct {
 
 	Classify Classifier[T] // what to answer; nil means both kinds of failure and rejections
 
-	means Classifier[T] // what a result means if Classify is nil; nil means Classify
+	means Meaning[T] // of results, if Classify is nil
 }
 
 // Static is a Fallback.Func that answers v.
@@ -32,18 +32,18 @@ func Static[T any](v T) func(context.Context, T, error) (T, error) {
 // Execute implements Policy.
 func (f *Fallback[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	v, err := next.Do(ctx)
-	if err == nil && f.Classify == nil && f.means == nil {
+	if err == nil && f.Classify == nil && f.means.Classify == nil {
 		return v, nil
 	}
 	return f.answer(ctx, next, v, err)
 }
 
 func (f *Fallback[T]) answer(ctx context.Context, next Next[T], v T, err error) (T, error) {
-	o, answered := answers(ctx, f.Classify, f.means, v, err)
+	o, answered := answers(ctx, f.Classify, f.means.Classify, v, err)
 	if f.Func == nil || !answered {
 		return v, err
 	}
-	next.Emit(ctx, Event{Kind: FellBack, Policy: "fallback", Name: f.Name, Outcome: o, Err: err})
+	next.Emit(ctx, Event{Kind: FellBack, Policy: "fallback", Name: f.Name, Outcome: o, Err: f.means.ErrorOf(v, err)})
 	answer, failure := f.Func(ctx, v, err)
 	if failure == nil {
 		return answer, nil
@@ -54,8 +54,8 @@ func (f *Fallback[T]) answer(ctx context.Context, next Next[T], v T, err error) 
 // Interpret implements Interpreter.
 func (f *Fallback[T]) Interpret(m Meaning[T]) Policy[T] {
 	meant := *f
-	if meant.means == nil {
-		meant.means = m.Classify
+	if meant.means.Classify == nil {
+		meant.means = m
 	}
 	return &meant
 }
