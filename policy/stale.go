@@ -34,16 +34,16 @@ type answer[T any] struct {
 
 // Execute implements Policy.
 func (s *Stale[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
-	return s.execute(ctx, next, nil)
+	return s.execute(ctx, next, Meaning[T]{})
 }
 
 // Interpret implements Interpreter.
-func (s *Stale[T]) Interpret(m Meaning[T]) Policy[T] { return meantStale[T]{s, m.Classify} }
+func (s *Stale[T]) Interpret(m Meaning[T]) Policy[T] { return meantStale[T]{s, m} }
 
 // A meantStale is a Stale in a pipeline whose results have a meaning of their own.
 type meantStale[T any] struct {
 	*Stale[T]
-	means Classifier[T]
+	means Meaning[T]
 }
 
 func (s meantStale[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
@@ -52,10 +52,10 @@ func (s meantStale[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 
 func (s meantStale[T]) Interpret(Meaning[T]) Policy[T] { return s }
 
-// execute goes by means if Classify is nil.
-func (s *Stale[T]) execute(ctx context.Context, next Next[T], means Classifier[T]) (T, error) {
+// execute goes by m if Classify is nil.
+func (s *Stale[T]) execute(ctx context.Context, next Next[T], m Meaning[T]) (T, error) {
 	v, err := next.Do(ctx)
-	o, answered := answers(ctx, s.Classify, means, v, err)
+	o, answered := answers(ctx, s.Classify, m.Classify, v, err)
 	switch {
 	case o == Success:
 		s.keep(ctx, v)
@@ -67,7 +67,7 @@ func (s *Stale[T]) execute(ctx context.Context, next Next[T], means Classifier[T
 	if !ok {
 		return v, err
 	}
-	next.Emit(ctx, Event{Kind: FellBack, Policy: "stale", Name: s.Name, Outcome: o, Err: err})
+	next.Emit(ctx, Event{Kind: FellBack, Policy: "stale", Name: s.Name, Outcome: o, Err: m.ErrorOf(v, err)})
 	return old, nil
 }
 
