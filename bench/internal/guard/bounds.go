@@ -59,6 +59,7 @@ var Bounds = []Bound{
 		Most: 3.2, Goal: 2.5,
 	},
 	{Name: "the three, by a call", Of: Sum{ours(load.Three)}, By: Sum{call}, Most: 20, Goal: 12},
+	{Name: "the three in a context ten deep, by in none", Of: Sum{ours(load.ThreeRequest)}, By: Sum{ours(load.Three)}, Most: 2.5, Goal: 1.3},
 	{Name: "the three, by failsafe-go's", Of: Sum{ours(load.Three)}, By: Sum{theirs("failsafe-go", load.Three)}, Most: 0.055, Goal: 0.04},
 	{
 		Name: "the three, by backoff around gobreaker",

@@ -76,7 +76,7 @@ func All() []Workload {
 		Workload{Name: Timeout, Means: "1 s, around a func that does not look at its context", TimesOut: true},
 		Workload{Name: TimeoutDone, Means: "1 s, around a func that asks its context for Done", Work: asking, TimesOut: true},
 		Workload{Name: Three, Means: "all three, on success", Retries: true, Opens: true, Answers: true},
-		Workload{Name: ThreeRequest, Means: "the same in a cancellable context with values", Context: request, Retries: true, Opens: true, Answers: true},
+		Workload{Name: ThreeRequest, Means: "the same in a context ten deep, as a server's are", Context: request, Retries: true, Opens: true, Answers: true},
 		Workload{Name: Four, Means: "the same with a timeout of 1 s for each attempt", Retries: true, Opens: true, Answers: true, TimesOut: true},
 		Workload{Name: Refusal, Means: "and finding out by errors.Is that it is one", Calls: -1},
 		Workload{Name: Failing, Means: "4 attempts that fail, no wait, and errors.Is", Work: Down, Calls: 4},
@@ -124,12 +124,20 @@ func asking() Work {
 
 func background() (context.Context, context.CancelFunc) { return context.Background(), func() {} }
 
-type valueKey int
+type valueKey string
 
-// request is the context that a server's handlers run in, more or less.
+// request returns a context ten deep, as a server's handlers run in: the server's values, one context that is canceled for
+// the connection and one for the request, and what middleware adds to that.
 func request() (context.Context, context.CancelFunc) {
-	ctx := context.WithValue(context.Background(), valueKey(0), "server")
-	ctx = context.WithValue(ctx, valueKey(1), "address")
-	ctx, cancel := context.WithCancel(ctx)
-	return context.WithValue(ctx, valueKey(2), "trace"), cancel
+	ctx := withValues(context.Background(), "server", "address")
+	ctx, hangUp := context.WithCancel(ctx)
+	ctx, done := context.WithCancel(ctx)
+	return withValues(ctx, "route", "trace", "span", "logger", "user", "tenant"), func() { done(); hangUp() }
+}
+
+func withValues(ctx context.Context, values ...string) context.Context {
+	for _, v := range values {
+		ctx = context.WithValue(ctx, valueKey(v), v)
+	}
+	return ctx
 }

@@ -18,7 +18,7 @@ const (
 
 // readmeRows are the workloads that a README shows; the others are in Markdown.
 var readmeRows = []string{
-	load.Retry, load.Breaker, load.BreakerCount, load.BreakerTime, load.Timeout, load.TimeoutDone, load.Three, load.Four, load.Refusal, load.Failing, load.CaptureThree,
+	load.Retry, load.Breaker, load.BreakerCount, load.BreakerTime, load.Timeout, load.TimeoutDone, load.Three, load.ThreeRequest, load.Four, load.Refusal, load.Failing, load.CaptureThree,
 }
 
 // shown are names of workloads that say less in a README than beside the others.
