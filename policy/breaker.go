@@ -46,17 +46,12 @@ func (b *Breaker[T]) Execute(ctx context.Context, next Next[T]) (v T, err error)
 		}
 	}()
 	v, err = next.Do(ctx)
-	if err == nil && b.Classify == nil {
-		at = settling
-		if !t.period.unmoved() {
-			c.settle(t, Success, nil)
-		}
+	if err == nil && b.Classify == nil && t.period.unmoved() {
 		at = over
 		return v, nil
 	}
 	at = judging
-	outcome := b.Classify.Apply(ctx, v, err)
-	cause := err
+	outcome, cause := b.Classify.Apply(ctx, v, err), err
 	if outcome == TransientFailure {
 		cause = failure(b.failure, v, err)
 	}

@@ -62,6 +62,12 @@ func (d meantDedupe[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 
 func (d meantDedupe[T]) Interpret(Meaning[T]) Policy[T] { return d }
 
+func (d meantDedupe[T]) Describe() Description {
+	described := d.Dedupe.Describe()
+	described.EndsContext = described.EndsContext && d.means.Hold == nil
+	return described
+}
+
 // execute holds and discards values as m does.
 func (d *Dedupe[T]) execute(ctx context.Context, next Next[T], m Meaning[T]) (T, error) {
 	var zero T
@@ -185,6 +191,7 @@ func (d *Dedupe[T]) Validate() error {
 func (d *Dedupe[T]) Describe() Description {
 	return Description{
 		Kind: "dedupe", Name: d.Name, Clock: clock.OrSystem(d.Clock), Core: d, // twice, it would wait for itself
+		EndsContext: !isPlain[T](),
 		Bounds: func(inner Bounds) Bounds {
 			inner.Detaches = true // the call outlives a caller who leaves before the others
 			return inner

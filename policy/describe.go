@@ -29,6 +29,10 @@ type Description struct {
 	Answers bool          // it replaces failures with answers of its own
 	Faults  bool          // it makes failures of its own, for others to be tried with
 	Needs   float64       // calls a second below which it can never act; 0 means none
+
+	// EndsContext says that the context of a call ends with the call although a value of type T may need it for longer: T
+	// holds interfaces, funcs or channels, and no Meaning holds the context.
+	EndsContext bool
 }
 
 // A Setting is one field of a policy as Explain shows it.

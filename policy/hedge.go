@@ -68,6 +68,12 @@ func (h meantHedge[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 
 func (h meantHedge[T]) Interpret(Meaning[T]) Policy[T] { return h }
 
+func (h meantHedge[T]) Describe() Description {
+	d := h.Hedge.Describe()
+	d.EndsContext = d.EndsContext && h.means.Hold == nil
+	return d
+}
+
 // execute goes by m for what the hedge leaves nil.
 func (h *Hedge[T]) execute(ctx context.Context, next Next[T], m Meaning[T]) (T, error) {
 	if ctx.Err() != nil {
@@ -117,7 +123,7 @@ func (h *Hedge[T]) Validate() error {
 // Describe implements Describer.
 func (h *Hedge[T]) Describe() Description {
 	d := Description{
-		Kind: "hedge", Name: h.Name, Clock: clock.OrSystem(h.Clock),
+		Kind: "hedge", Name: h.Name, Clock: clock.OrSystem(h.Clock), EndsContext: !isPlain[T](),
 		Settings: []Setting{setting("delay", h.Delay, 0), setting("max", h.Max, defaultLegs)},
 		Bounds: func(inner Bounds) Bounds {
 			n := h.legs()

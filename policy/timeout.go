@@ -125,6 +125,7 @@ func (t *Timeout[T]) Validate() error {
 // Describe implements Describer.
 func (t *Timeout[T]) Describe() Description {
 	d := Description{Kind: "timeout", Name: t.Name, Clock: clock.OrSystem(t.Clock), Bounds: t.bounds, Limit: t.Limit}
+	d.EndsContext = t.hold == nil && !isPlain[T]()
 	d.Settings = []Setting{setting("limit", t.Limit, 0)}
 	if t.Detach {
 		d.Settings = append(d.Settings, Setting{"detach", "yes", false})
