@@ -114,4 +114,11 @@ func TestValueThatAHookLosesIsDiscarded(t *testing.T) {
 		_, _ = classified.Do(t.Context(), func(context.Context) (int, error) { panic("boom") })
 	})
 	require.Empty(t, discarded, "there was none")
+
+	calm := pipeline.Wrap(&policy.Breaker[int]{Circuit: &policy.Circuit{}}).Means(meaning)
+	for _, err := range []error{nil, errDown, nil} {
+		_, got := calm.Do(t.Context(), func(context.Context) (int, error) { return 7, err })
+		require.Equal(t, err, got)
+	}
+	require.Empty(t, discarded, "what is returned is the caller's")
 }
