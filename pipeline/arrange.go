@@ -20,7 +20,7 @@ func arrange[T any](policies []policy.Policy[T], scope *policy.Scope, means poli
 			layers = append(layers, policy.Layer[T]{Policy: p, Scope: scope})
 			continue
 		}
-		layers = append(layers, arrangeInner(inner, scope, merge(inner.means, means))...)
+		layers = append(layers, arrangeInner(inner, scope, inner.means.Or(means))...)
 	}
 	return layers
 }
@@ -64,34 +64,11 @@ func without(observers, others []policy.Observer) []policy.Observer {
 	return kept
 }
 
-// merge returns m with other's fields in place of those that are nil.
-func merge[T any](m, other policy.Meaning[T]) policy.Meaning[T] {
-	if m.Name == "" {
-		m.Name = other.Name
-	}
-	if m.Classify == nil {
-		m.Classify = other.Classify
-	}
-	if m.Hint == nil {
-		m.Hint = other.Hint
-	}
-	if m.Discard == nil {
-		m.Discard = other.Discard
-	}
-	if m.Failure == nil {
-		m.Failure = other.Failure
-	}
-	if m.Hold == nil {
-		m.Hold = other.Hold
-	}
-	return m
-}
-
 // meaningOf returns the meaning of the pipelines among policies, which flatten does away with.
 func meaningOf[T any](policies []policy.Policy[T]) (m policy.Meaning[T]) {
 	for _, p := range policies {
 		if inner, ok := asPipeline(p); ok {
-			m = merge(m, inner.parts().means)
+			m = m.Or(inner.parts().means)
 		}
 	}
 	return m
@@ -109,31 +86,33 @@ func (s span[T]) Execute(ctx context.Context, next policy.Next[T]) (v T, err err
 	start := s.scope.Nanos()
 	returned := false
 	defer func() {
-		e := policy.Event{Kind: s.kind, Err: policy.ErrPanicked} // unless next returned
+		e := policy.Event{Kind: s.kind, Err: policy.ErrPanicked, Elapsed: clock.Since(start, s.scope.Nanos())}
 		if returned {
-			e.Outcome = s.means.Classify.Apply(ctx, v, err)
-			if e.Err = err; e.Outcome != policy.Success {
-				e.Err = s.means.ErrorOf(v, err)
-			}
+			s.report(ctx, e, v, err)
+		} else {
+			s.scope.Emit(ctx, e)
 		}
-		e.Elapsed = clock.Since(start, s.scope.Nanos())
-		s.emit(ctx, e, returned, v)
 	}()
 	v, err = next.Do(ctx)
 	returned = true
 	return v, err
 }
 
-// emit notifies the observers. If one of them panics, the value that was about to be returned is discarded.
-func (s span[T]) emit(ctx context.Context, e policy.Event, returned bool, v T) {
-	emitted := false
+// report emits e about a result. If the classifier or an observer panics, the value that was about to be returned is
+// discarded.
+func (s span[T]) report(ctx context.Context, e policy.Event, v T, err error) {
+	reported := false
 	defer func() {
-		if !emitted && returned && s.means.Discard != nil {
+		if !reported && s.means.Discard != nil {
 			s.means.Discard(v)
 		}
 	}()
+	e.Outcome, e.Err = s.means.Classify.Apply(ctx, v, err), err
+	if e.Outcome != policy.Success {
+		e.Err = s.means.ErrorOf(v, err)
+	}
 	s.scope.Emit(ctx, e)
-	emitted = true
+	reported = true
 }
 
 // Refusal implements policy.Refuser.

@@ -132,7 +132,7 @@ func (p Pipeline[T]) Means(m policy.Meaning[T]) Pipeline[T] {
 			b.policies[i] = interpreter.Interpret(m)
 		}
 	}
-	b.means = merge(b.means, m)
+	b.means = b.means.Or(m)
 	return build(b)
 }
 

@@ -26,8 +26,7 @@ type Adaptive[T any] struct {
 	// drops; that other failures tell nothing, as they may be quick for having done nothing; and that successes tell.
 	Classify Classifier[T]
 
-	means Classifier[T]                // of a Meaning
-	hint  func(T, error) time.Duration // likewise
+	means Meaning[T]
 }
 
 var errNoLimit = errors.New("policy: Adaptive.Limit is nil; want a Limit")
@@ -53,19 +52,29 @@ func (a *Adaptive[T]) Execute(ctx context.Context, next Next[T]) (v T, err error
 	outcome := Ignored // stays so if next panics or ends the goroutine
 	defer func() { l.finish(begun, outcome) }()
 	v, err = next.Do(ctx)
-	outcome = a.tells(ctx, v, err)
+	if err == nil && a.Classify == nil && a.means.Classify == nil {
+		outcome = Success
+		return v, nil
+	}
+	outcome = a.judge(ctx, v, err)
 	return v, err
+}
+
+// judge is tells, and discards v if that panics.
+func (a *Adaptive[T]) judge(ctx context.Context, v T, err error) Outcome {
+	told := false
+	defer lose(a.means.Discard, &v, &told)
+	outcome := a.tells(ctx, v, err)
+	told = true
+	return outcome
 }
 
 // tells is what a result tells a Limit.
 func (a *Adaptive[T]) tells(ctx context.Context, v T, err error) Outcome {
-	switch {
-	case a.Classify != nil:
+	if a.Classify != nil {
 		return a.Classify.Apply(ctx, v, err)
-	case err == nil && a.means == nil:
-		return Success
 	}
-	switch o := a.means.Apply(ctx, v, err); {
+	switch o := a.means.Classify.Apply(ctx, v, err); {
 	case o == Success:
 		return Success
 	case o == TransientFailure && (errors.Is(err, ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || a.hinted(v, err)):
@@ -77,8 +86,8 @@ func (a *Adaptive[T]) tells(ctx context.Context, v T, err error) Outcome {
 
 // hinted reports whether the dependency said when to come back.
 func (a *Adaptive[T]) hinted(v T, err error) bool {
-	if a.hint != nil {
-		return a.hint(v, err) > 0
+	if a.means.Hint != nil {
+		return a.means.Hint(v, err) > 0
 	}
 	return HintOf(err) > 0
 }
@@ -86,9 +95,7 @@ func (a *Adaptive[T]) hinted(v T, err error) bool {
 // Interpret implements Interpreter.
 func (a *Adaptive[T]) Interpret(m Meaning[T]) Policy[T] {
 	meant := *a
-	if meant.means == nil && meant.hint == nil {
-		meant.means, meant.hint = m.Classify, m.Hint
-	}
+	meant.means = meant.means.Or(m)
 	return &meant
 }
 

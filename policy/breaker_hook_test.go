@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-go/holdfast/clock"
 	"github.com/holdfast-go/holdfast/pipeline"
 	"github.com/holdfast-go/holdfast/policy"
 )
@@ -121,4 +122,49 @@ func TestValueThatAHookLosesIsDiscarded(t *testing.T) {
 		require.Equal(t, err, got)
 	}
 	require.Empty(t, discarded, "what is returned is the caller's")
+}
+
+// Every policy that holds a value while user code runs discards it when that code panics.
+func TestValueThatAnyHookLosesIsDiscarded(t *testing.T) {
+	boom := func(int, error) policy.Outcome { panic("boom") }
+	observer := policy.ObserverFunc(func(_ context.Context, e policy.Event) {
+		if e.Kind != policy.Attempted {
+			panic("boom")
+		}
+	})
+	v := clock.NewVirtual()
+	for name, p := range map[string]pipeline.Pipeline[int]{
+		"shed's classifier":     pipeline.Wrap(&policy.Shed[int]{Throttle: new(policy.Throttle), Classify: boom}),
+		"adaptive's classifier": pipeline.Wrap(&policy.Adaptive[int]{Limit: new(policy.Limit), Classify: boom}),
+		"a meaning's":           pipeline.Wrap(&policy.Adaptive[int]{Limit: new(policy.Limit)}).Means(policy.Meaning[int]{Classify: boom}),
+		"retry's classifier":    pipeline.Wrap(&policy.Retry[int]{Classify: boom}),
+		"fallback's observer":   pipeline.Wrap(&policy.Fallback[int]{Func: policy.Static(1)}).Observe(observer),
+		"timeout's observer":    pipeline.Wrap(&policy.Timeout[int]{Limit: time.Second, Clock: v}).Observe(observer),
+		"detached":              pipeline.Wrap(&policy.Timeout[int]{Limit: time.Second, Detach: true, Clock: v}).Observe(observer),
+		"an event's classifier": pipeline.Wrap[int]().Means(policy.Meaning[int]{Classify: boom}).Observe(policy.ObserverFunc(func(context.Context, policy.Event) {})),
+		"timeout's hold": pipeline.Wrap(&policy.Timeout[int]{Limit: time.Minute, Clock: v}).Means(policy.Meaning[int]{
+			Hold: func(int, func()) int { panic("boom") },
+		}),
+		"dedupe's hold": pipeline.Wrap(&policy.Dedupe[int]{Key: func(context.Context) string { return "k" }, Clock: v}).Means(policy.Meaning[int]{
+			Hold: func(int, func()) int { panic("boom") },
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var discarded []int
+			p := p.Means(policy.Meaning[int]{Discard: func(n int) { discarded = append(discarded, n) }})
+			v.Go(func() {
+				require.Panics(t, func() {
+					_, _ = p.Do(t.Context(), func(context.Context) (int, error) {
+						_ = v.Sleep(context.Background(), 2*time.Second) // past the timeout's limit, if it is that
+						if name == "timeout's observer" || name == "fallback's observer" {
+							return 7, errDown
+						}
+						return 7, nil
+					})
+				})
+			})
+			v.Run()
+			require.Equal(t, []int{7}, discarded)
+		})
+	}
 }

@@ -60,7 +60,9 @@ func (d meantDedupe[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	return d.execute(ctx, next, d.means)
 }
 
-func (d meantDedupe[T]) Interpret(Meaning[T]) Policy[T] { return d }
+func (d meantDedupe[T]) Interpret(m Meaning[T]) Policy[T] {
+	return meantDedupe[T]{d.Dedupe, d.means.Or(m)}
+}
 
 func (d meantDedupe[T]) Describe() Description {
 	described := d.Dedupe.Describe()
@@ -119,15 +121,16 @@ func (d *Dedupe[T]) join(ctx context.Context, key string, next Next[T], m Meanin
 		defer d.end(own, key, s, next, m.Discard)
 		s.run(own, next)
 		if m.Hold != nil {
-			d.hold(s, m.Hold)
+			d.hold(s, m)
 		}
 	}
 }
 
 // hold has the value of s keep its context.
-func (d *Dedupe[T]) hold(s *shared[T], by func(T, func()) T) {
-	s.returned = false // until by has returned
-	s.v = by(s.v, s.cancel)
+func (d *Dedupe[T]) hold(s *shared[T], m Meaning[T]) {
+	s.returned = false // until Hold has returned
+	defer lose(m.Discard, &s.v, &s.returned)
+	s.v = m.Hold(s.v, s.cancel)
 	s.returned = true
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -34,10 +34,7 @@ func (t *Timeout[T]) detach(ctx context.Context, next Next[T]) (v T, err error) 
 		}
 	}()
 	v, err = d.deliver()
-	if err != nil {
-		err = t.label(ctx, next, l, err)
-	}
-	v = hold(t.hold, v, l.Cancel)
+	v, err = t.finish(ctx, next, l, v, err)
 	held = true
 	return v, err
 }
@@ -69,8 +66,8 @@ func (t *Timeout[T]) abandon(ctx context.Context, next Next[T], l *limit) (T, er
 	var zero T
 	err := context.Cause(&l.Deadline)
 	if l.Expired() {
-		t.emit(ctx, next, TimedOut, err)
+		next.Emit(ctx, t.event(TimedOut, err))
 	}
-	t.emit(ctx, next, Abandoned, err)
+	next.Emit(ctx, t.event(Abandoned, err))
 	return zero, err
 }

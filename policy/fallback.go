@@ -43,7 +43,7 @@ func (f *Fallback[T]) answer(ctx context.Context, next Next[T], v T, err error) 
 	if f.Func == nil || !answered {
 		return v, err
 	}
-	next.Emit(ctx, Event{Kind: FellBack, Policy: "fallback", Name: f.Name, Outcome: o, Err: f.means.ErrorOf(v, err)})
+	next.emitHolding(ctx, Event{Kind: FellBack, Policy: "fallback", Name: f.Name, Outcome: o, Err: f.means.ErrorOf(v, err)}, v, f.means.Discard)
 	answer, failure := f.Func(ctx, v, err)
 	if failure == nil {
 		return answer, nil
@@ -54,9 +54,7 @@ func (f *Fallback[T]) answer(ctx context.Context, next Next[T], v T, err error) 
 // Interpret implements Interpreter.
 func (f *Fallback[T]) Interpret(m Meaning[T]) Policy[T] {
 	meant := *f
-	if meant.means.Classify == nil {
-		meant.means = m
-	}
+	meant.means = meant.means.Or(m)
 	return &meant
 }
 

@@ -66,7 +66,9 @@ func (h meantHedge[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	return h.execute(ctx, next, h.means)
 }
 
-func (h meantHedge[T]) Interpret(Meaning[T]) Policy[T] { return h }
+func (h meantHedge[T]) Interpret(m Meaning[T]) Policy[T] {
+	return meantHedge[T]{h.Hedge, h.means.Or(m)}
+}
 
 func (h meantHedge[T]) Describe() Description {
 	d := h.Hedge.Describe()

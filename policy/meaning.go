@@ -1,6 +1,10 @@
 package policy
 
-import "time"
+import (
+	"cmp"
+	"context"
+	"time"
+)
 
 // A Meaning says what the results of a protocol mean, for all policies of a pipeline at once: see pipeline.Pipeline.Means.
 // Policies whose own Classify, Hint or Discard is set go by that. Every field may be nil.
@@ -31,6 +35,27 @@ type Interpreter[T any] interface {
 	Interpret(m Meaning[T]) Policy[T]
 }
 
+// Or returns m with other's fields in place of those that m leaves nil.
+func (m Meaning[T]) Or(other Meaning[T]) Meaning[T] {
+	m.Name = cmp.Or(m.Name, other.Name)
+	if m.Classify == nil {
+		m.Classify = other.Classify
+	}
+	if m.Hint == nil {
+		m.Hint = other.Hint
+	}
+	if m.Discard == nil {
+		m.Discard = other.Discard
+	}
+	if m.Failure == nil {
+		m.Failure = other.Failure
+	}
+	if m.Hold == nil {
+		m.Hold = other.Hold
+	}
+	return m
+}
+
 // ErrorOf returns err, or the error that stands for the failure v if there is none.
 func (m Meaning[T]) ErrorOf(v T, err error) error { return failure(m.Failure, v, err) }
 
@@ -43,6 +68,21 @@ func failure[T any](describe func(T) error, v T, err error) error {
 		return describe(v)
 	}
 	return err
+}
+
+// lose discards v, which a panic or runtime.Goexit is about to take the place of, unless *kept. It is to be deferred.
+func lose[T any](discard func(T), v *T, kept *bool) {
+	if !*kept && discard != nil {
+		discard(*v)
+	}
+}
+
+// emitHolding emits e for a policy that holds v. If an observer panics, v is discarded.
+func (n Next[T]) emitHolding(ctx context.Context, e Event, v T, discard func(T)) {
+	emitted := false
+	defer lose(discard, &v, &emitted)
+	n.Emit(ctx, e)
+	emitted = true
 }
 
 // hold returns v with release to be called when it is done with, or calls release now.

@@ -16,7 +16,8 @@ type Shed[T any] struct {
 	Throttle *Throttle     // required; may be shared with other pipelines and result types
 	Classify Classifier[T] // what was accepted; nil means Classify
 
-	meant meant
+	meant   meant
+	discard func(T) // of a Meaning
 }
 
 var errNoThrottle = errors.New("policy: Shed.Throttle is nil; want a Throttle")
@@ -40,6 +41,7 @@ func (s *Shed[T]) Execute(ctx context.Context, next Next[T]) (v T, err error) {
 		case calling:
 			t.Done(unwound(ctx))
 		case judging:
+			defer lose(s.discard, &v, new(bool))
 			t.Done(TransientFailure)
 		}
 	}()
@@ -54,6 +56,9 @@ func (s *Shed[T]) Execute(ctx context.Context, next Next[T]) (v T, err error) {
 // Interpret implements Interpreter.
 func (s *Shed[T]) Interpret(m Meaning[T]) Policy[T] {
 	meant := *s
+	if meant.discard == nil {
+		meant.discard = m.Discard
+	}
 	if meant.Classify == nil && m.Classify != nil {
 		meant.Classify, meant.meant.classify = m.Classify, true
 	}

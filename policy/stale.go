@@ -50,7 +50,9 @@ func (s meantStale[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	return s.execute(ctx, next, s.means)
 }
 
-func (s meantStale[T]) Interpret(Meaning[T]) Policy[T] { return s }
+func (s meantStale[T]) Interpret(m Meaning[T]) Policy[T] {
+	return meantStale[T]{s.Stale, s.means.Or(m)}
+}
 
 // execute goes by m if Classify is nil.
 func (s *Stale[T]) execute(ctx context.Context, next Next[T], m Meaning[T]) (T, error) {

@@ -26,8 +26,8 @@ type Timeout[T any] struct {
 	// Use it only around what cannot be made to heed a context. On a clock.Virtual the func is a process of the clock.
 	Detach bool
 
-	// Discard is told of the value that a detached func returns too late: close it here. It runs on the func's
-	// goroutine.
+	// Discard is called with the value that a detached func returns too late, on the func's goroutine: close it here. It is
+	// also called with a value that the panic of an observer takes the place of.
 	Discard func(T)
 
 	Clock clock.Clock // nil means clock.System
@@ -61,7 +61,7 @@ func (t *Timeout[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 	if err == nil {
 		return v, nil
 	}
-	return v, t.label(ctx, next, l, err)
+	return v, t.label(ctx, next, l, v, err)
 }
 
 // holding is Execute for values that may need the context for longer than the call lasts.
@@ -73,10 +73,19 @@ func (t *Timeout[T]) holding(ctx context.Context, next Next[T], l *limit) (v T, 
 		}
 	}()
 	v, err = next.Do(&l.Deadline)
+	v, err = t.finish(ctx, next, l, v, err)
+	held = true
+	return v, err
+}
+
+// finish labels the error of a call that has returned, and has its value hold the context.
+func (t *Timeout[T]) finish(ctx context.Context, next Next[T], l *limit, v T, err error) (T, error) {
 	if err != nil {
-		err = t.label(ctx, next, l, err)
+		err = t.label(ctx, next, l, v, err)
 	}
-	v = t.hold(v, l.Cancel)
+	held := false
+	defer lose(t.Discard, &v, &held)
+	v = hold(t.hold, v, l.Cancel)
 	held = true
 	return v, err
 }
@@ -96,20 +105,20 @@ func (t *Timeout[T]) Interpret(m Meaning[T]) Policy[T] {
 // Refusal implements Refuser.
 func (t *Timeout[T]) Refusal(time.Duration) error { return nil }
 
-// label is err, as a *TimeoutError if this Timeout's limit had come.
-func (t *Timeout[T]) label(ctx context.Context, next Next[T], l *limit, err error) error {
+// label returns err, as a *TimeoutError if this Timeout's limit had come. v came with it.
+func (t *Timeout[T]) label(ctx context.Context, next Next[T], l *limit, v T, err error) error {
 	if !l.Expired() {
 		return err
 	}
 	if err != error(&l.cause) { // else the func returned its context's cause
 		err = &TimeoutError{Name: t.Name, Limit: t.Limit, Err: err}
 	}
-	t.emit(ctx, next, TimedOut, err)
+	next.emitHolding(ctx, t.event(TimedOut, err), v, t.Discard)
 	return err
 }
 
-func (t *Timeout[T]) emit(ctx context.Context, next Next[T], kind Kind, err error) {
-	next.Emit(ctx, Event{Kind: kind, Policy: "timeout", Name: t.Name, Outcome: TransientFailure, Err: err})
+func (t *Timeout[T]) event(kind Kind, err error) Event {
+	return Event{Kind: kind, Policy: "timeout", Name: t.Name, Outcome: TransientFailure, Err: err}
 }
 
 // Validate names every field that is out of range.
