@@ -95,8 +95,7 @@ func waitForBucket(t *rapid.T) {
 	}
 }
 
-// Scenario 58: a waiter that goes away gives its turn back, the newest as if it had never come and any other to whoever
-// comes next.
+// Scenario 58: a waiter that leaves takes no turn, and those behind it move up.
 func TestBucketTurnsComeBack(t *testing.T) {
 	v := clock.NewVirtual()
 	start := v.Nanos()
@@ -112,9 +111,9 @@ func TestBucketTurnsComeBack(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	v.Go(caller(t.Context())) // now
 	v.Go(caller(gone))        // would be after 1s
-	v.Go(caller(t.Context())) // after 2s
+	v.Go(caller(t.Context())) // would be after 2s, and moves up to 1s
 	v.AfterFunc(500*time.Millisecond, cancel)
-	v.AfterFunc(600*time.Millisecond, func() { v.Go(caller(t.Context())) }) // takes the turn after 1s
+	v.AfterFunc(600*time.Millisecond, func() { v.Go(caller(t.Context())) }) // after 2s
 	v.AfterFunc(700*time.Millisecond, func() { v.Go(caller(t.Context())) }) // after 3s
 	v.Run()
 	require.Equal(t, []time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second}, admitted)
@@ -155,7 +154,7 @@ func TestBucketAdmitsABurstUnderConcurrency(t *testing.T) {
 	require.EqualValues(t, 50, admitted.Load())
 }
 
-// Two turns in one nanosecond are still two: the one that was given back goes before the one that was never taken.
+// Two turns in one nanosecond are still two, also for callers that move up when one leaves.
 func TestBucketTellsTurnsWithinANanosecondApart(t *testing.T) {
 	v := clock.NewVirtual()
 	start := v.Nanos()
@@ -178,12 +177,12 @@ func TestBucketTellsTurnsWithinANanosecondApart(t *testing.T) {
 		caller(strconv.Itoa(i), 0, false)
 	}
 	caller("leaves 10", 1, true)
-	caller("keeps 10.25", 1, false)
-	caller("gets 10", 3, false)
+	caller("moves up to 10", 1, false)
+	caller("gets 10.25", 3, false)
 	caller("gets 10.5", 3, false)
 	v.Run()
-	require.EqualValues(t, 11, came["keeps 10.25"])
-	require.EqualValues(t, 10, came["gets 10"])
+	require.EqualValues(t, 10, came["moves up to 10"])
+	require.EqualValues(t, 11, came["gets 10.25"])
 	require.EqualValues(t, 11, came["gets 10.5"])
 	require.Len(t, came, 43)
 }

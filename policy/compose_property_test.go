@@ -3,6 +3,7 @@ package policy_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,6 +137,9 @@ func TestPropertyNeutralPoliciesChangeNothing(t *testing.T) {
 		r.do(c.caller, c.wrap(r, slices.Insert(c.policies(r), c.at, neutral(r, c.which))))
 		r.events = slices.DeleteFunc(r.events, func(e heard) bool { return e.Name == "neutral" })
 		got, want := r.withoutContexts().trace(), c.run().withoutContexts().trace()
+		if _, ok := neutral(r, c.which).(*policy.Fallback[int]); ok && strings.Contains(want, policy.AttemptRefused.String()) {
+			return f // a Retry outside cannot know that the Fallback would not answer the refusal, and waits for it
+		}
 		f.require(got == want, "C5: with neutral policy %d at %d:\n%s\nwithout:\n%s", c.which, c.at, got, want)
 		return f
 	})

@@ -127,12 +127,11 @@ func TestBucketConfigure(t *testing.T) {
 	require.False(t, b.Allow())
 }
 
-// A turn that is given back serves another caller after a change that leaves the rate as it is, and nobody after one
-// that does not: it was of another rate.
+// Callers that wait move up when one leaves, before a change of the rate and after it.
 func TestBucketConfigureWithTurnsGivenBack(t *testing.T) {
 	for rate, want := range map[int][]time.Duration{
-		1:  {1000, 3000, 4000, 5000},
-		10: {750, 850, 950, 1050}, // two and a half turns were owed
+		1:  {2000, 3000, 4000, 5000},
+		10: {650, 750, 850, 950}, // half a turn was owed, and the other waiter goes at 550
 	} {
 		v := clock.NewVirtual()
 		start := v.Nanos()

@@ -98,8 +98,8 @@ func isRejection(err error) bool {
 	return ok
 }
 
-// notAsked reports whether err says that the dependency was not asked: it is a *Rejection, wrapped or not, or joins
-// nothing but such errors.
+// notAsked reports whether err says that the dependency was not asked: it is a *Rejection, wrapped or joined with other
+// errors, but not with the failure of an attempt before.
 func notAsked(err error) bool { return refusal(err, false) }
 
 // endedWaiting is notAsked for a Rejection whose reason is the end of the call's own context.
@@ -115,16 +115,12 @@ func refusal(err error, ended bool) bool {
 				return false
 			}
 			err = e.Err
+		case *refusedLater:
+			return false
 		case interface{ Unwrap() error }:
 			err = e.Unwrap()
 		case interface{ Unwrap() []error }:
-			parts := e.Unwrap()
-			for _, part := range parts {
-				if !refusal(part, ended) {
-					return false
-				}
-			}
-			return len(parts) > 0
+			return slices.ContainsFunc(e.Unwrap(), func(part error) bool { return refusal(part, ended) })
 		default:
 			return false
 		}
@@ -132,8 +128,25 @@ func refusal(err error, ended bool) bool {
 	return false
 }
 
-// A refusedLater is the failure of one attempt, and the refusal of the next.
+// A refusedLater is the failure of one attempt, and the refusal of the next: the dependency was asked.
 type refusedLater struct{ last, refusal error }
+
+// joinedLater joins the errors of calls, some of which were refused: if others were not, the dependency was asked.
+func joinedLater(errs []error) error {
+	var failures, refusals []error
+	for _, err := range errs {
+		if notAsked(err) {
+			refusals = append(refusals, err)
+		} else {
+			failures = append(failures, err)
+		}
+	}
+	last, refusal := joined(failures...), joined(refusals...)
+	if last == nil || refusal == nil {
+		return joined(last, refusal)
+	}
+	return &refusedLater{last, refusal}
+}
 
 func (e *refusedLater) Error() string {
 	refusal := e.refusal.Error()

@@ -43,7 +43,7 @@ type Classifier[T any] func(v T, err error) Outcome
 //   - context.Canceled is Ignored: the caller went away
 //   - everything else is a TransientFailure, context.DeadlineExceeded included
 //
-// An error that joins others counts as a refusal only if all of them are refusals.
+// An error that joins others is a refusal if one of them is, unless it also has the failure of an attempt before.
 func Classify[T any](_ T, err error) Outcome {
 	switch {
 	case err == nil:

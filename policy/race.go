@@ -91,7 +91,7 @@ func (r *race[T]) run() (T, error) {
 	if len(r.back) > 0 {
 		v = r.keep(r.back[len(r.back)-1])
 	}
-	return v, joined(failures...)
+	return v, joinedLater(failures)
 }
 
 // keep makes l the winner, and returns its value.

@@ -34,7 +34,12 @@ func (l *RateLimit[T]) Execute(ctx context.Context, next Next[T]) (T, error) {
 }
 
 // Refusal implements Refuser.
-func (l *RateLimit[T]) Refusal(wait time.Duration) error { return nil }
+func (l *RateLimit[T]) Refusal(wait time.Duration) error {
+	if l.Bucket == nil {
+		return nil
+	}
+	return l.Bucket.coming(wait)
+}
 
 func (l *RateLimit[T]) name() string {
 	if l.Name == "" && l.Bucket != nil {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -97,7 +98,7 @@ func (r *Retry[T]) judge(ctx context.Context, next Next[T], start int64, v T, er
 	step := Step{Retry: 1, Rand: r.Rand}
 	var last failed[T]
 	for n := 1; ; n++ {
-		if o := r.Classify.says(ctx, v, err); o != TransientFailure {
+		if o := r.outcome(ctx, v, err); o != TransientFailure {
 			if o == Ignored && n > 1 && notAsked(err) {
 				v, err = r.refused(ctx, next, n, last, v, err)
 			}
@@ -130,6 +131,17 @@ func (r *Retry[T]) judge(ctx context.Context, next Next[T], start int64, v T, er
 		v, err = repeat(ctx, next, n+1)
 		held = true
 	}
+}
+
+// outcome returns whether to try again, by TransientFailure. A Retry inside that ended because its next attempt would have
+// been refused is not asked again, unless the user's own classifier wants it.
+func (r *Retry[T]) outcome(ctx context.Context, v T, err error) Outcome {
+	if r.Classify == nil || r.meant.classify {
+		if _, ok := errors.AsType[*refusedLater](err); ok {
+			return Ignored
+		}
+	}
+	return r.Classify.says(ctx, v, err)
 }
 
 // A failed is the result of an attempt that another one has followed.

@@ -97,6 +97,38 @@ func TestRetryWaitsForAnAttemptThatMayBeAdmitted(t *testing.T) {
 	}
 }
 
+// A Retry outside of one that would have been refused does not wait for it either. A Breaker outside has seen a failure.
+func TestRetryDoesNotRepeatARetryThatWasRefused(t *testing.T) {
+	v, calls := clock.NewVirtual(), 0
+	outer := &policy.Circuit{Trip: policy.Consecutive(1), Clock: v}
+	start := v.Nanos()
+	_, err := pipeline.Wrap[int](
+		&policy.Breaker[int]{Circuit: outer}, &policy.Retry[int]{Clock: v}, &policy.Retry[int]{Clock: v},
+		&policy.Breaker[int]{Circuit: &policy.Circuit{Trip: policy.Consecutive(1), Clock: v}},
+	).Do(t.Context(), failing(&calls, errDown))
+	require.ErrorIs(t, err, errDown)
+	require.ErrorIs(t, err, policy.ErrOpen)
+	require.Equal(t, 1, calls)
+	require.Equal(t, start, v.Nanos())
+	require.Equal(t, policy.Open, outer.State())
+}
+
+// A hedge some of whose legs were refused has asked, and one whose legs all were has not.
+func TestHedgeWithRefusedLegs(t *testing.T) {
+	refused := &policy.Rejection{Policy: "test", Reason: policy.ErrOpen}
+	for _, c := range []struct {
+		errs  []error
+		state policy.State
+	}{{[]error{errDown, refused}, policy.Open}, {[]error{refused, refused}, policy.Closed}} {
+		v, calls := clock.NewVirtual(), 0
+		circuit := &policy.Circuit{Trip: policy.Consecutive(1), Clock: v}
+		_, err := pipeline.Wrap[int](&policy.Breaker[int]{Circuit: circuit}, &policy.Hedge[int]{Delay: time.Second, Clock: v}).
+			Do(t.Context(), func(context.Context) (int, error) { calls++; return 0, c.errs[calls-1] })
+		require.ErrorIs(t, err, policy.ErrOpen)
+		require.Equal(t, c.state, circuit.State())
+	}
+}
+
 // An isolated circuit refuses whatever the wait. Asking takes no probe.
 func TestRetryAsksWithoutTakingAProbe(t *testing.T) {
 	v := clock.NewVirtual()
