@@ -172,41 +172,50 @@ func describeBackoff(b Backoff) string {
 	return fmt.Sprintf("%T", b)
 }
 
-// manyWaits is how many waits are added up one by one; the rest count as the longest, or as nothing.
+// manyWaits is how many different waits are added up one by one.
 const manyWaits = 10_000
 
-// mostTotal is the most that the first n waits can add up to where each lasts at least floor, and whether that is
+// mostTotal is the most that the first n waits can add up to if each lasts at least floor, and whether that is
 // known: another package's Backoff may say anything.
 func mostTotal(b Backoff, n int, floor time.Duration) (total time.Duration, known bool) {
 	own, ok := b.(bounded)
-	if !ok {
+	if !ok || n <= 0 {
 		return 0, n <= 0
 	}
 	if s, ok := own.(smooth); ok && floor == 0 {
 		return s.total(n), true
 	}
-	var longest time.Duration
-	for retry := 1; retry <= min(n, manyWaits); retry++ {
-		if longest, known = own.most(retry); !known {
-			return 0, false
-		}
-		total = addDurations(total, max(longest, floor))
+	longest, known := own.most(n)
+	if !known {
+		return 0, false
 	}
-	if n > manyWaits {
-		longest, known = own.most(n)
-		total = addDurations(total, mulDuration(max(longest, floor), n-manyWaits))
-	}
-	return total, known || n <= 0
+	return sum(n, max(longest, floor), max(longest, floor), func(retry int) time.Duration {
+		d, _ := own.most(retry)
+		return max(d, floor)
+	}), true
 }
 
 // leastTotal is the least that the first n waits add up to.
-func leastTotal(b Backoff, n int) (total time.Duration) {
+func leastTotal(b Backoff, n int) time.Duration {
 	own, ok := b.(bounded)
-	if !ok {
+	if !ok || n <= 0 {
 		return 0
 	}
-	for retry := 1; retry <= min(n, manyWaits); retry++ {
-		total = addDurations(total, own.least(retry))
+	return sum(n, own.least(n), own.least(min(n, manyWaits)), own.least)
+}
+
+// sum adds up n waits that never become shorter, the last of which is longest. It looks at each only until they stay the
+// same, so that a great n costs no more than a small one. After manyWaits different ones the rest count as rest.
+func sum(n int, longest, rest time.Duration, wait func(retry int) time.Duration) (total time.Duration) {
+	for retry := 1; retry <= n; retry++ {
+		d := wait(retry)
+		if d == longest {
+			return addDurations(total, mulDuration(d, n-retry+1))
+		}
+		if retry > manyWaits {
+			return addDurations(total, mulDuration(rest, n-retry+1))
+		}
+		total = addDurations(total, d)
 	}
 	return total
 }

@@ -83,6 +83,7 @@ func (b *Bulkhead[T]) Describe() Description {
 	case patience == 0:
 		wait = Missing[time.Duration]("unbounded: the bulkhead's queue has no MaxWait")
 	}
+	d.Queue = Queue{Waiters: queue, Places: limit}
 	d.Bounds = func(inner Bounds) Bounds { return inner.waiting(wait) }
 	return d
 }

@@ -113,7 +113,11 @@ func (c *Chaos[T]) Describe() Description {
 			if c.Script != nil {
 				return inner.waiting(Missing[time.Duration]("unknown: what the chaos script does"))
 			}
-			return inner.waiting(Most(c.Fault.Latency))
+			inner = inner.waiting(Most(c.Fault.Latency))
+			if c.Result != nil {
+				inner.Besides = besides(inner.Besides, "Chaos.Result")
+			}
+			return inner
 		},
 	}
 	if c.Script != nil {

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"fmt"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -29,10 +31,19 @@ type Description struct {
 	Answers bool          // it replaces failures with answers of its own
 	Faults  bool          // it makes failures of its own, for others to be tried with
 	Needs   float64       // calls a second below which it can never act; 0 means none
+	Delay   time.Duration // how long it waits for a call before it makes another beside it; 0 means that it does not, or is not known
+	Queue   Queue         // of callers that wait for a place
+	Sure    bool          // it answers every failure and every refusal, and cannot fail to
 
 	// EndsContext says that the context of a call ends with the call although a value of type T may need it for longer: T
 	// holds interfaces, funcs or channels, and no Meaning holds the context.
 	EndsContext bool
+}
+
+// A Queue is what a policy says of the callers that wait in it.
+type Queue struct {
+	Waiters int // at most
+	Places  int // calls in flight at most
 }
 
 // A Setting is one field of a policy as Explain shows it.
@@ -86,7 +97,7 @@ func (b Bound[N]) Plus(other Bound[N]) Bound[N] {
 	if !other.Known() {
 		return other
 	}
-	return Most(N(addDurations(time.Duration(b.Most), time.Duration(other.Most))))
+	return Most(within[N](addDurations(time.Duration(b.Most), time.Duration(other.Most))))
 }
 
 // Times is the bound of n such parts, one after another.
@@ -94,7 +105,16 @@ func (b Bound[N]) Times(n int) Bound[N] {
 	if !b.Known() {
 		return b
 	}
-	return Most(N(mulDuration(time.Duration(b.Most), n)))
+	return Most(within[N](mulDuration(time.Duration(b.Most), n)))
+}
+
+// within returns v, held at the greatest N: an int has 32 bits on some processors.
+func within[N int | time.Duration](v time.Duration) N {
+	if n := N(v); time.Duration(n) == v {
+		return n
+	}
+	greatest := math.MaxInt
+	return N(greatest)
 }
 
 // Min is the bound of a part that something else bounds too.
@@ -103,6 +123,18 @@ func (b Bound[N]) Min(other Bound[N]) Bound[N] {
 		return other
 	}
 	return b
+}
+
+// besides adds a name to those of what the durations leave out.
+func besides(names, name string) string {
+	switch {
+	case names == "":
+		return name
+	case strings.Contains(names, name):
+		return names
+	default:
+		return names + " and " + name
+	}
 }
 
 // BareBounds are those of a func by itself: one call, for as long as it likes.

@@ -2,6 +2,9 @@ package policy
 
 import (
 	"context"
+	"reflect"
+	"runtime"
+	"strings"
 )
 
 // A Fallback answers in place of a call that failed.
@@ -27,6 +30,12 @@ type Fallback[T any] struct {
 // Static is a Fallback.Func that answers v.
 func Static[T any](v T) func(context.Context, T, error) (T, error) {
 	return func(context.Context, T, error) (T, error) { return v, nil }
+}
+
+// isStatic reports whether f was made by Static, which cannot fail.
+func isStatic[T any](f func(context.Context, T, error) (T, error)) bool {
+	made := runtime.FuncForPC(reflect.ValueOf(f).Pointer())
+	return made != nil && strings.Contains(made.Name(), "/policy.Static[")
 }
 
 // Execute implements Policy.
@@ -86,8 +95,9 @@ func (f *Fallback[T]) Describe() Description {
 	if f.Classify != nil {
 		d.Settings = []Setting{{"answers", "failures by a custom classifier", false}}
 	}
+	d.Sure = f.Classify == nil && isStatic(f.Func)
 	d.Bounds = func(inner Bounds) Bounds {
-		inner.Besides = "Fallback.Func"
+		inner.Besides = besides(inner.Besides, "Fallback.Func")
 		return inner
 	}
 	return d

@@ -141,6 +141,9 @@ func (h *Hedge[T]) Describe() Description {
 			return inner
 		},
 	}
+	if h.Quantile == 0 && h.legs() > 1 {
+		d.Delay = h.Delay
+	}
 	if h.Quantile > 0 {
 		d.Settings = append(d.Settings, setting("quantile", h.Quantile, 0))
 	}

@@ -311,7 +311,7 @@ func (r *Retry[T]) Describe() Description {
 	d := Description{
 		Kind: "retry", Name: r.Name, Clock: clock.OrSystem(r.Clock), Bounds: r.bounds,
 		Settings: []Setting{
-			setting("attempts", r.Attempts, defaultAttempts),
+			attemptsSetting(r.Attempts),
 			{"backoff", describeBackoff(r.backoff()), r.Backoff == nil},
 		},
 		Repeats: &Repeats{
@@ -333,6 +333,16 @@ func (r *Retry[T]) Describe() Description {
 	d.custom("hint", r.Hint != nil && !r.meant.hint)
 	d.custom("classify", r.Classify != nil && !r.meant.classify)
 	return d
+}
+
+// manyAttempts stands for no limit but the context's, or MaxElapsed.
+const manyAttempts = 10_000
+
+func attemptsSetting(n int) Setting {
+	if n >= manyAttempts {
+		return Setting{"attempts", "until the context ends", false}
+	}
+	return setting("attempts", n, defaultAttempts)
 }
 
 func (r *Retry[T]) bounds(inner Bounds) Bounds {
