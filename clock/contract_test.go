@@ -40,9 +40,17 @@ func worlds(t *testing.T, test func(t *testing.T, w world)) {
 		v := clock.NewVirtual()
 		test(t, world{Clock: v, pass: v.Advance, during: func(_ time.Duration, f func()) { f() }, left: v.Pending})
 	})
-	mocked := func(settle func()) func(*testing.T) {
+	for name, start := range map[string]int64{"crossing 1970": -int64(time.Second), "from the year 1677": math.MinInt64} {
+		t.Run("A clock "+name, func(t *testing.T) {
+			v := clock.NewVirtual()
+			c := shifted{v, v.Nanos(), start}
+			test(t, world{Clock: c, pass: v.Advance, during: func(_ time.Duration, f func()) { f() }, left: v.Pending})
+		})
+	}
+	mocked := func(start time.Time, settle func()) func(*testing.T) {
 		return func(t *testing.T) {
 			mock := theirs.NewMock()
+			mock.Set(start)
 			c := benclock.From(mock)
 			test(t, world{
 				Clock: c,
@@ -58,10 +66,26 @@ func worlds(t *testing.T, test func(t *testing.T, w world)) {
 			})
 		}
 	}
-	t.Run("benclock over Mock", mocked(func() {}))
+	t.Run("benclock over Mock", mocked(time.Unix(0, 0), func() {}))
+	t.Run("benclock over Mock from the year 1", mocked(time.Time{}, func() {}))
 	t.Run("benclock over Mock in a bubble", func(t *testing.T) {
-		synctest.Test(t, mocked(synctest.Wait))
+		synctest.Test(t, mocked(time.Unix(0, 0), synctest.Wait))
 	})
+}
+
+// shifted is a clock that tells another time than the one it goes by, and that package clock does not know.
+type shifted struct {
+	*clock.Virtual
+	from, to int64 // the first reading, and what is told in its place
+}
+
+func (s shifted) Nanos() int64 { return s.to + (s.Virtual.Nanos() - s.from) }
+
+// after lets d pass, and returns ctx's Done.
+func (w world) after(d time.Duration, ctx context.Context) <-chan struct{} {
+	done := ctx.Done()
+	w.pass(d)
+	return done
 }
 
 func (w world) requireNothingLeft(t *testing.T) {

@@ -14,7 +14,9 @@
 package benclock
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -29,6 +31,7 @@ type Clock struct {
 
 	mu      sync.Mutex // guards the fields below
 	latest  int64      // the latest reading given out: Mock.Set may go back, Nanos must not
+	at      time.Time  // the time of the clock beneath at that reading
 	read    bool
 	pending int           // timers that have neither fired nor been stopped
 	changed chan struct{} // closed and replaced when pending grows
@@ -42,15 +45,36 @@ func From(c clock.Clock) *Clock {
 }
 
 // Nanos is the time of the clock beneath, or the latest it has told where that has been set back since.
+//
+// Nanoseconds since 1970 reach from the year 1677 to 2262. If the clock beneath is outside, as a Mock set to the zero
+// time.Time is, the first reading is math.MinInt64, and each later one adds what has passed since the one before.
 func (c *Clock) Nanos() int64 {
-	now := c.theirs.Now().UnixNano()
+	now := c.theirs.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.read || now > c.latest {
-		c.latest, c.read = now, true
+	if n := c.reading(now); !c.read || n > c.latest {
+		c.latest, c.at, c.read = n, now, true
 	}
 	return c.latest
 }
+
+// reading returns the nanoseconds that stand for now.
+func (c *Clock) reading(now time.Time) int64 {
+	switch {
+	case !now.Before(minTime) && !now.After(maxTime):
+		return now.UnixNano()
+	case !c.read:
+		return math.MinInt64
+	default:
+		return holdfast.After(c.latest, now.Sub(c.at))
+	}
+}
+
+// The range in which time.Time.UnixNano is defined.
+var (
+	minTime = time.Unix(0, math.MinInt64)
+	maxTime = time.Unix(0, math.MaxInt64)
+)
 
 // Sleep waits until the clock beneath has moved on by d, or ctx ends.
 func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
@@ -70,7 +94,7 @@ func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 			return nil
 		}
 	}
-	return context.Cause(ctx)
+	return cmp.Or(context.Cause(ctx), context.Canceled) // never nil, whatever the context says
 }
 
 // AfterFunc calls f on a goroutine of its own once the clock beneath has moved on by d, and never twice.

@@ -3,6 +3,7 @@ package benclock_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -25,6 +26,39 @@ func TestNanosNeverGoesBackwards(t *testing.T) {
 	require.Equal(t, time.Unix(100, 0).UnixNano(), c.Nanos())
 	mock.Set(time.Unix(101, 0))
 	require.Equal(t, time.Unix(101, 0).UnixNano(), c.Nanos())
+}
+
+// A Mock may stand at a time that nanoseconds since 1970 do not reach. What a wait lasts is right all the same.
+func TestNanosOfATimeThatUnixNanoDoesNotReach(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, start := range []time.Time{{}, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		mock := theirs.NewMock()
+		mock.Set(start)
+		c := benclock.From(mock)
+		begun := c.Nanos()
+		require.EqualValues(t, math.MinInt64, begun)
+		for n := range 290 {
+			mock.Set(mock.Now().Add(year))
+			require.Equal(t, time.Duration(n+1)*year, clock.Since(begun, c.Nanos()))
+		}
+		mock.Set(start)
+		require.Equal(t, 290*year, clock.Since(begun, c.Nanos()), "Nanos stands still while the Mock is set back")
+		now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+		mock.Set(now)
+		require.Equal(t, now.UnixNano(), c.Nanos(), "a time that it reaches")
+	}
+}
+
+// The ends of the range are told as they are.
+func TestNanosAtTheEndsOfItsRange(t *testing.T) {
+	mock := theirs.NewMock()
+	c := benclock.From(mock)
+	for _, n := range []int64{math.MinInt64, math.MinInt64 + 1, -1, 0, 1, math.MaxInt64 - 1, math.MaxInt64} {
+		mock.Set(time.Unix(0, n))
+		require.Equal(t, n, c.Nanos())
+	}
+	mock.Set(time.Unix(0, math.MaxInt64).Add(1))
+	require.EqualValues(t, math.MaxInt64, c.Nanos(), "it stands still past the end")
 }
 
 // A callback is called once, however often the Mock is moved over its time, and at once for a time that has come.
