@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -42,7 +43,7 @@ func (system) Sleep(ctx context.Context, d time.Duration) error {
 			return nil
 		}
 	}
-	return context.Cause(ctx)
+	return cmp.Or(context.Cause(ctx), context.Canceled) // never nil, whatever the context says
 }
 
 func (system) AfterFunc(d time.Duration, f func()) Timer { return time.AfterFunc(d, f) }
