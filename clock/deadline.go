@@ -12,7 +12,8 @@ import (
 // cause as its context.Cause, once d has passed on c. A nil c means System and a nil cause context.DeadlineExceeded.
 // Contexts derived from it end with it. Calling cancel frees what it holds.
 //
-// It is cheap where nobody waits: the timer starts when Done is first called, or a context derived.
+// It is cheap where nobody waits: the timer starts when Done is first called, or a context that can be canceled is
+// derived.
 func WithTimeout(ctx context.Context, c Clock, d time.Duration, cause error) (context.Context, context.CancelFunc) {
 	deadline := new(Deadline)
 	deadline.Begin(ctx, c, d, cause)
@@ -20,7 +21,8 @@ func WithTimeout(ctx context.Context, c Clock, d time.Duration, cause error) (co
 }
 
 // Remaining is the time until ctx's deadline, and whether it has one on c. A deadline of the standard library's is
-// one on System. A deadline on another clock than c does not count: it may never come, or come at any time.
+// one on System, and the only one that is seen of a context to which the standard library has given one. A deadline on
+// another clock than c does not count: it may never come, or come at any time.
 func Remaining(ctx context.Context, c Clock) (time.Duration, bool) {
 	c = OrSystem(c)
 	at, ok := deadlineOn(ctx, c)
@@ -58,6 +60,7 @@ type deadlineKey struct{}
 // which package context looks for a context it can attach a child to, arm it: start a timer and watch the parent.
 type Deadline struct {
 	parent context.Context
+	up     *Deadline // the parent, if it is a deadline on the same clock
 	clock  Clock
 	nanos  int64 // on clock, when this deadline comes; never if the parent's does not come later
 	ends   int64 // on clock, when this deadline or the parent's comes
@@ -81,7 +84,8 @@ var ended = func() *armed {
 	return &armed{ctx, cancel}
 }()
 
-// Begin starts the deadline: d from now on c, under parent. It must be called once, before anything else.
+// Begin starts the deadline: limit from now on c, under parent. A limit of 0 or less has passed at once. A nil c means
+// System and a nil cause context.DeadlineExceeded. It must be called once, before any other method.
 func (d *Deadline) Begin(parent context.Context, c Clock, limit time.Duration, cause error) {
 	if cause == nil {
 		cause = context.DeadlineExceeded
@@ -90,17 +94,44 @@ func (d *Deadline) Begin(parent context.Context, c Clock, limit time.Duration, c
 	d.parent, d.clock, d.cause = parent, c, cause
 	d.nanos = After(c.Nanos(), limit)
 	d.ends = d.nanos
-	if at, ok := deadlineOn(parent, c); ok && at <= d.nanos {
+	if at, ok := d.parentEnds(); ok && at <= d.nanos {
 		d.ends, d.nanos = at, never // the parent will have ended it by then
 	}
 }
 
-// Cancel ends the context, if it has not ended, and stops its timer.
+// parentEnds returns the time on the clock at which the parent's deadline comes, and whether it has one there. It sets
+// up if it can.
+func (d *Deadline) parentEnds() (int64, bool) {
+	if up, ok := d.parent.(*Deadline); ok && identical(up.clock, d.clock) {
+		d.up = up
+		return up.ends, true
+	}
+	return deadlineOn(d.parent, d.clock)
+}
+
+// Cancel ends the context, if it has not ended, and stops its timer. If the parent has ended before, Err and Cause are
+// the parent's. It does not read the clock: a deadline that passed before Cancel without a call of Err, Done or Expired
+// to notice it, on this context or on a parent, does not count as an end.
 func (d *Deadline) Cancel() {
-	if d.state.Load() == nil && d.state.CompareAndSwap(nil, ended) {
-		return
+	if d.state.Load() == nil {
+		if d.parentHasEnded() {
+			d.arm() // which settles what ended first
+		} else if d.state.CompareAndSwap(nil, ended) {
+			return
+		}
 	}
 	d.state.Load().cancel()
+}
+
+// parentHasEnded reports whether the parent is known to have ended, without reading the clock for nested deadlines.
+func (d *Deadline) parentHasEnded() bool {
+	for d.up != nil {
+		d = d.up
+		if s := d.state.Load(); s != nil {
+			return s.Err() != nil
+		}
+	}
+	return d.parent.Err() != nil
 }
 
 // Expired reports whether it was this deadline that ended the context: not its parent, and not Cancel. It knows it
@@ -126,8 +157,8 @@ func (d *Deadline) due() bool {
 	case nil:
 		return true
 	case context.DeadlineExceeded:
-		at, ok := deadlineOn(d.parent, d.clock)
-		return ok && at > d.nanos
+		_, ok := deadlineOn(d.parent, d.clock)
+		return ok // its deadline came later, or it would have ended this context
 	default:
 		return false
 	}
@@ -146,10 +177,25 @@ func (d *Deadline) Err() error {
 	if s := d.state.Load(); s != nil {
 		return s.Err()
 	}
-	if d.clock.Nanos() < d.nanos && d.parent.Err() == nil {
+	if d.calm(d.clock.Nanos()) {
 		return nil
 	}
 	return d.arm().Err() // what is told once stays so
+}
+
+// calm reports whether the unarmed context has not ended at the time now. Nested deadlines on one clock are asked in a
+// loop, with one reading of the clock.
+func (d *Deadline) calm(now int64) bool {
+	for now < d.nanos {
+		if d.up == nil {
+			return d.parent.Err() == nil
+		}
+		d = d.up
+		if s := d.state.Load(); s != nil {
+			return s.Err() == nil
+		}
+	}
+	return false
 }
 
 // String says what the context is made of, as package context does. It also keeps package fmt from reading the fields.

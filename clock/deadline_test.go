@@ -55,6 +55,196 @@ func TestDeadlineKeepsToItsError(t *testing.T) {
 	})
 }
 
+// As with context.WithTimeoutCause, a parent that ended first tells the error and the cause, whatever is canceled later:
+// also where nobody had asked before.
+func TestDeadlineCanceledAfterItsParentEndedHasTheParentsEnd(t *testing.T) {
+	why := errors.New("why")
+	worlds(t, func(t *testing.T, w world) {
+		for name, ends := range map[string]func(t *testing.T) (parent context.Context, end func(), err, cause error){
+			"canceled with a cause": func(t *testing.T) (context.Context, func(), error, error) {
+				parent, end := context.WithCancelCause(t.Context())
+				return parent, func() { end(why) }, context.Canceled, why
+			},
+			"passed": func(t *testing.T) (context.Context, func(), error, error) {
+				parent, cancel := clock.WithTimeout(t.Context(), w.Clock, time.Second, why)
+				t.Cleanup(cancel)
+				return parent, func() { w.pass(time.Second); _ = parent.Err() }, context.DeadlineExceeded, why
+			},
+			"a deadline canceled": func(t *testing.T) (context.Context, func(), error, error) {
+				parent, cancel := clock.WithTimeout(t.Context(), w.Clock, time.Hour, nil)
+				return parent, cancel, context.Canceled, context.Canceled
+			},
+			"a deadline whose parent ended": func(t *testing.T) (context.Context, func(), error, error) {
+				root, end := context.WithCancelCause(t.Context())
+				parent, cancel := clock.WithTimeout(root, w.Clock, time.Hour, nil)
+				t.Cleanup(cancel)
+				return parent, func() { end(why) }, context.Canceled, why
+			},
+		} {
+			for _, armed := range []bool{false, true} {
+				parent, end, err, cause := ends(t)
+				var d clock.Deadline
+				d.Begin(parent, w.Clock, time.Minute, errors.New("limit"))
+				if armed {
+					d.Done()
+				}
+				end()
+				d.Cancel()
+				require.Equal(t, err, d.Err(), "%s, armed %v", name, armed)
+				require.Equal(t, cause, context.Cause(&d), "%s, armed %v", name, armed)
+				require.False(t, d.Expired(), "%s, armed %v", name, armed)
+				<-d.Done()
+			}
+		}
+	})
+}
+
+// A deadline whose own time came before the parent ended keeps to it.
+func TestDeadlineCanceledAfterItsParentEndedLaterKeepsItsOwnEnd(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		why := errors.New("why")
+		parent, cancelParent := clock.WithTimeout(t.Context(), w.Clock, time.Hour, nil)
+		defer cancelParent()
+		var d clock.Deadline
+		d.Begin(parent, w.Clock, time.Minute, why)
+		w.pass(2 * time.Hour)
+		require.Equal(t, context.DeadlineExceeded, parent.Err())
+		d.Cancel()
+		require.Equal(t, why, context.Cause(&d))
+		require.True(t, d.Expired())
+	})
+}
+
+// A context that nobody waits for knows at once of what a deadline around it has been told.
+func TestDeadlineKnowsThatItsParentWasCanceled(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		var outer, middle, inner clock.Deadline
+		outer.Begin(t.Context(), w.Clock, time.Hour, nil)
+		middle.Begin(&outer, w.Clock, time.Hour, nil)
+		inner.Begin(&middle, w.Clock, time.Minute, nil)
+		middle.Cancel()
+		require.Equal(t, context.Canceled, inner.Err())
+		require.NoError(t, outer.Err())
+		outer.Cancel()
+	})
+}
+
+// Without a cause a deadline knows itself by context.DeadlineExceeded.
+func TestDeadlineWithoutACauseExpires(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		for _, armed := range []bool{false, true} {
+			var d clock.Deadline
+			d.Begin(t.Context(), w.Clock, time.Minute, nil)
+			if armed {
+				d.Done()
+			}
+			require.False(t, d.Expired())
+			w.pass(time.Minute)
+			if armed {
+				<-d.Done()
+			}
+			require.True(t, d.Expired())
+			require.Equal(t, context.DeadlineExceeded, context.Cause(&d))
+			d.Cancel()
+		}
+	})
+}
+
+// Of a deadline on another clock nobody knows whether it came before this one: the parent has the first say.
+func TestDeadlineAfterOneOnAnotherClockIsNotExpired(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		other, why := clock.NewVirtual(), errors.New("why")
+		parent, cancel := clock.WithTimeout(t.Context(), other, time.Minute, why)
+		defer cancel()
+		var d clock.Deadline
+		d.Begin(parent, w.Clock, time.Minute, nil)
+		w.pass(time.Minute)
+		other.Advance(time.Minute)
+		require.False(t, d.Expired())
+		require.Equal(t, context.DeadlineExceeded, d.Err())
+		require.Equal(t, why, context.Cause(&d))
+	})
+}
+
+// The cause is found again by identity, also below contexts of package context.
+func TestDeadlineCauseIsTheVeryOne(t *testing.T) {
+	type cause struct{ error }
+	worlds(t, func(t *testing.T, w world) {
+		why := &cause{errors.New("why")}
+		ctx, cancel := clock.WithTimeout(t.Context(), w.Clock, time.Minute, why)
+		defer cancel()
+		child, cancelChild := context.WithCancelCause(context.WithValue(ctx, t, t))
+		defer cancelChild(nil)
+		apart := context.WithoutCancel(child)
+		<-w.after(time.Minute, child)
+		require.Same(t, why, context.Cause(ctx))
+		require.Same(t, why, context.Cause(child))
+		require.NoError(t, apart.Err())
+		require.NoError(t, context.Cause(apart))
+		_, ok := apart.Deadline()
+		require.False(t, ok)
+	})
+}
+
+// As package context's, the method calls its func once the context has ended, unless it was stopped before.
+func TestDeadlineAfterFunc(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		for name, afterFunc := range map[string]func(d *clock.Deadline, f func()) func() bool{
+			"its method":        func(d *clock.Deadline, f func()) func() bool { return d.AfterFunc(f) },
+			"package context's": func(d *clock.Deadline, f func()) func() bool { return context.AfterFunc(d, f) },
+		} {
+			for end, ends := range map[string]func(*clock.Deadline){
+				"canceled": (*clock.Deadline).Cancel,
+				"passed":   func(*clock.Deadline) { w.pass(time.Minute) },
+			} {
+				var d clock.Deadline
+				d.Begin(t.Context(), w.Clock, time.Minute, nil)
+				called := make(chan error, 10)
+				f := func() { called <- d.Err() }
+				stopped := afterFunc(&d, f)
+				other := afterFunc(&d, f)
+				again := afterFunc(&d, f)
+				require.True(t, stopped(), name)
+				require.False(t, stopped(), name)
+				require.Empty(t, called, name)
+				ends(&d)
+				for range 2 {
+					require.Error(t, <-called, "%s, %s", name, end)
+				}
+				require.False(t, other(), name)
+				require.False(t, again(), name)
+				late := afterFunc(&d, f)
+				require.Error(t, <-called, name)
+				require.False(t, late(), name)
+				require.Empty(t, called, name)
+				d.Cancel()
+			}
+		}
+		w.requireNothingLeft(t)
+	})
+}
+
+// A parent may have a deadline that nobody can wait for.
+func TestDeadlineUnderAContextThatNobodyCanWaitFor(t *testing.T) {
+	worlds(t, func(t *testing.T, w world) {
+		why := errors.New("why")
+		parent := undone{context.Background(), clock.Time(w.Clock, w.Nanos()+int64(time.Hour))}
+		ctx, cancel := clock.WithTimeout(parent, w.Clock, time.Minute, why)
+		defer cancel()
+		<-w.after(time.Minute, ctx)
+		require.Equal(t, why, context.Cause(ctx))
+		w.requireNothingLeft(t)
+	})
+}
+
+// undone has a deadline, and a nil Done.
+type undone struct {
+	context.Context
+	when time.Time
+}
+
+func (u undone) Deadline() (time.Time, bool) { return u.when, true }
+
 // A deadline that comes no later than its own is the parent's, also where both would tell of the same cause.
 func TestDeadlineDoesNotTakeItsParentsForItsOwn(t *testing.T) {
 	worlds(t, func(t *testing.T, w world) {

@@ -44,6 +44,36 @@ func TestVirtualSleepDoesNotBeginWhereAChildHasEnded(t *testing.T) {
 	}
 }
 
+// What package context derives from a deadline on a Virtual clock ends at the very time, whatever stands between: a
+// value, a context of another's making.
+func TestVirtualEndsWhatDerivesFromADeadlineAtItsTime(t *testing.T) {
+	type wrapped struct{ context.Context }
+	for name, between := range map[string]func(context.Context) context.Context{
+		"nothing":   func(ctx context.Context) context.Context { return ctx },
+		"a value":   func(ctx context.Context) context.Context { return context.WithValue(ctx, t, t) },
+		"a wrapper": func(ctx context.Context) context.Context { return wrapped{ctx} },
+	} {
+		for range 20 {
+			v := clock.NewVirtual()
+			start := v.Nanos()
+			why := errors.New("why")
+			ours, cancel := clock.WithTimeout(t.Context(), v, time.Minute, why)
+			child, cancelChild := context.WithCancel(between(ours))
+			grandchild, cancelGrandchild := context.WithTimeout(between(child), 1000*time.Hour)
+			v.AfterFunc(2*time.Minute, func() {})
+			v.Go(func() {
+				require.Equal(t, why, v.Sleep(grandchild, time.Hour), name)
+				require.Equal(t, time.Minute, time.Duration(v.Nanos()-start), name)
+				require.Equal(t, context.DeadlineExceeded, grandchild.Err(), name)
+			})
+			v.Run()
+			cancelGrandchild()
+			cancelChild()
+			cancel()
+		}
+	}
+}
+
 // Nobody needs to drive the clock for an end to arrive.
 func TestVirtualTellsOfAnEndWhileNobodyDrives(t *testing.T) {
 	v := clock.NewVirtual()

@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"sync"
@@ -10,22 +11,26 @@ import (
 // watched is an armed context on a clock that package context knows nothing of. It ends when its timer fires or its
 // parent ends, whichever is noticed first.
 //
-// Package context attaches children to a context that has an AfterFunc method through that method. It never takes
-// this one for one of its own, because Value answers its key only once there is a cause to tell.
+// It ends a context of package context's own, its core, so that children attach to that, whatever stands between: a
+// context with a value has no AfterFunc method, and package context would watch it by a goroutine.
 type watched struct {
-	parent context.Context
+	parent     context.Context
+	asks       context.Context         // the closest ancestor that may end before this context is notified
+	core       context.Context         // package context's own; its Done and its children are those of this context
+	cancelCore context.CancelCauseFunc // ends core with context.Canceled
+	finish     func()                  // ends core with any other error: err, and cause
 
 	mu      sync.Mutex // guards the fields below
 	err     error
 	cause   error
-	done    chan struct{} // nil until somebody asks for it
-	waiting list.List     // of func(): what AfterFunc put off, in order
-	timer   Timer         // to be stopped at the end; nil for none
-	forget  func() bool   // ends the watch over the parent; nil for none
+	waiting list.List   // of func(): what AfterFunc put off, in order
+	timer   Timer       // to be stopped at the end; nil for none
+	forget  func() bool // ends the watch over the parent; nil for none
 }
 
 func watch(parent context.Context, d *Deadline) *watched {
-	w := &watched{parent: parent}
+	w := &watched{parent: parent, asks: parent}
+	w.core, w.cancelCore = context.WithCancelCause((*trigger)(w))
 	if parent.Err() != nil {
 		w.parentEnded()
 		return w
@@ -37,6 +42,7 @@ func watch(parent context.Context, d *Deadline) *watched {
 	}
 	var forget func() bool
 	if parent.Done() != nil {
+		w.asks = mayLag(d)
 		forget = afterFunc(parent, d.clock, w.parentEnded)
 	}
 	var timer Timer
@@ -63,6 +69,18 @@ func watch(parent context.Context, d *Deadline) *watched {
 	return w
 }
 
+// mayLag returns the closest of d's ancestors that may have ended although a context that watches d's parent has not
+// been notified. A watched context notifies at once, so it is the one that its parent must ask. Without it, each Err
+// would ask every ancestor.
+func mayLag(d *Deadline) context.Context {
+	if d.up != nil {
+		if w, ok := d.up.arm().Context.(*watched); ok {
+			return w.asks
+		}
+	}
+	return d.parent
+}
+
 func release(timer Timer, forget func() bool) {
 	if timer != nil {
 		timer.Stop()
@@ -83,18 +101,24 @@ func afterFunc(ctx context.Context, c Clock, f func()) (stop func() bool) {
 	return context.AfterFunc(ctx, f)
 }
 
-func (w *watched) parentEnded() { w.end(w.parent.Err(), context.Cause(w.parent)) }
+func (w *watched) parentEnded() {
+	err := cmp.Or(w.parent.Err(), context.Canceled) // never nil, whatever the parent says
+	w.end(err, cmp.Or(context.Cause(w.parent), err))
+}
 
 // checkParent notices a parent that has ended but whose word has yet to arrive.
 func (w *watched) checkParent() bool {
-	if w.parent.Err() == nil {
+	if w.asks.Err() == nil {
 		return false
 	}
 	w.parentEnded()
 	return true
 }
 
-func (w *watched) cancel() { w.end(context.Canceled, context.Canceled) }
+func (w *watched) cancel() {
+	w.checkParent()
+	w.end(context.Canceled, context.Canceled)
+}
 
 func (w *watched) end(err, cause error) {
 	w.mu.Lock()
@@ -103,8 +127,11 @@ func (w *watched) end(err, cause error) {
 		return
 	}
 	w.err, w.cause = err, cause
-	if w.done != nil {
-		close(w.done)
+	// Under the lock, so that Done is closed before Err says why.
+	if err == context.Canceled {
+		w.cancelCore(cause)
+	} else {
+		w.finish()
 	}
 	timer, forget := w.timer, w.forget
 	w.timer, w.forget = nil, nil
@@ -140,34 +167,49 @@ func (w *watched) AfterFunc(f func()) (stop func() bool) {
 
 func (w *watched) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-func (w *watched) Done() <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.done == nil {
-		w.done = make(chan struct{})
-		if w.err != nil {
-			close(w.done)
-		}
-	}
-	return w.done
-}
+func (w *watched) Done() <-chan struct{} { return w.core.Done() }
 
 func (w *watched) Err() error {
+	if err := w.settled(); err != nil {
+		return err // without asking again: each ancestor would be asked once more by each of its descendants
+	}
 	w.checkParent()
+	return w.settled()
+}
+
+// settled returns the error that the context has ended with, or nil if it is not known to have ended.
+func (w *watched) settled() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
-// Value answers package context's own key with a context that carries the cause, and that only once there is one.
-func (w *watched) Value(key any) any {
-	w.mu.Lock()
-	cause := w.cause
-	w.mu.Unlock()
-	if cause == nil {
+func (w *watched) Value(key any) any { return w.core.Value(key) }
+
+// trigger is the parent of a watched context's core. Package context gives it the func that ends the core, and then
+// asks it for the error and the cause. It is asked with the lock of the watched context held.
+type trigger watched
+
+func (t *trigger) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done returns a channel that is never closed: the core ends by the func.
+func (t *trigger) Done() <-chan struct{} { return unclosed }
+
+var unclosed = make(chan struct{})
+
+func (t *trigger) Err() error { return t.err }
+
+// Value answers package context's own key with a context that carries the cause.
+func (t *trigger) Value(key any) any {
+	if key != cancelKey || t.cause == nil || identical(t.cause, t.err) {
 		return nil
 	}
 	carrier, cancel := context.WithCancelCause(context.Background())
-	cancel(cause)
+	cancel(t.cause)
 	return carrier.Value(key)
+}
+
+func (t *trigger) AfterFunc(f func()) (stop func() bool) {
+	t.finish = f
+	return func() bool { return false }
 }
