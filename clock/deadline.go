@@ -204,7 +204,7 @@ func (d *Deadline) String() string { return fmt.Sprintf("%v.WithTimeout(%v)", d.
 // Value is the parent's, but for package context's own key, by which it finds a context's cause and attaches children.
 func (d *Deadline) Value(key any) any {
 	switch key {
-	case any(deadlineKey{}):
+	case any(deadlineKey{}), any(hookKey{}):
 		return d
 	case cancelKey:
 		return d.arm().Value(key)
@@ -264,4 +264,17 @@ func (d *Deadline) start() *armed {
 	}
 	w := watch(parent, d)
 	return &armed{w, w.cancel}
+}
+
+// owns reports whether done has been handed out by Done, without arming the deadline.
+func (d *Deadline) owns(done <-chan struct{}) bool {
+	s := d.state.Load()
+	return s != nil && s.Done() == done
+}
+
+func (d *Deadline) hook() (*Virtual, *source, context.Context) {
+	if w, ok := d.arm().Context.(*watched); ok {
+		return w.clock, &w.source, nil
+	}
+	return nil, nil, nil
 }

@@ -65,6 +65,12 @@ func TestDeadlineCanceledAfterItsParentEndedHasTheParentsEnd(t *testing.T) {
 				parent, end := context.WithCancelCause(t.Context())
 				return parent, func() { end(why) }, context.Canceled, why
 			},
+			"canceled by a clock's": func(t *testing.T) (context.Context, func(), error, error) {
+				root, end := context.WithCancelCause(t.Context())
+				parent, cancel := clock.WithCancel(root, w.Clock)
+				t.Cleanup(cancel)
+				return parent, func() { end(why) }, context.Canceled, why
+			},
 			"passed": func(t *testing.T) (context.Context, func(), error, error) {
 				parent, cancel := clock.WithTimeout(t.Context(), w.Clock, time.Second, why)
 				t.Cleanup(cancel)

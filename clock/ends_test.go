@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -74,6 +75,58 @@ func TestVirtualEndsWhatDerivesFromADeadlineAtItsTime(t *testing.T) {
 	}
 }
 
+// A deadline ends with the one around it at once, whatever stands between.
+func TestVirtualEndsANestedDeadlineAtOnce(t *testing.T) {
+	v := clock.NewVirtual()
+	var outer, inner clock.Deadline
+	outer.Begin(t.Context(), v, time.Hour, nil)
+	inner.Begin(context.WithValue(&outer, t, t), v, time.Minute, nil)
+	child, cancel := context.WithCancel(&inner)
+	defer cancel()
+	v.AfterFunc(time.Second, func() {
+		outer.Cancel()
+		require.Equal(t, context.Canceled, child.Err())
+	})
+	v.Advance(time.Second)
+	require.Error(t, child.Err())
+}
+
+// A wait that nothing can end, or that is over, leaves nothing to look at or to be told.
+func TestVirtualForgetsWhatIsNotWaitedFor(t *testing.T) {
+	v := clock.NewVirtual()
+	v.Go(func() { _ = v.Sleep(context.Background(), time.Hour) })
+	v.Advance(time.Minute)
+	require.Zero(t, v.Polled())
+	require.Zero(t, v.Waited())
+
+	parent := &telling{Context: t.Context(), done: make(chan struct{})}
+	ctx, cancel := clock.WithTimeout(parent, v, time.Hour, nil)
+	ctx.Done()
+	require.Equal(t, 1, parent.telling)
+	require.Equal(t, 1, v.Waited())
+	cancel()
+	require.Zero(t, parent.telling)
+	require.Zero(t, v.Waited())
+	v.Run()
+}
+
+// telling is a context that counts those that it is to tell of its end.
+type telling struct {
+	context.Context
+	done    chan struct{}
+	telling int
+}
+
+func (c *telling) Done() <-chan struct{} { return c.done }
+
+func (c *telling) AfterFunc(func()) func() bool {
+	c.telling++
+	return func() bool {
+		c.telling--
+		return true
+	}
+}
+
 // Nobody needs to drive the clock for an end to arrive.
 func TestVirtualTellsOfAnEndWhileNobodyDrives(t *testing.T) {
 	v := clock.NewVirtual()
@@ -87,6 +140,49 @@ func TestVirtualTellsOfAnEndWhileNobodyDrives(t *testing.T) {
 	<-child.Done()
 	require.Equal(t, why, context.Cause(child))
 	require.Zero(t, v.Pending())
+}
+
+// Nor does it have to wait until the clock is notified of what ended it.
+func TestVirtualTellsOfAnEndThatItIsYetToBeNotifiedOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := clock.NewVirtual()
+		var outer, inner clock.Deadline
+		outer.Begin(t.Context(), v, time.Hour, nil)
+		between, cancel := clock.WithCancel(&outer, v)
+		defer cancel()
+		inner.Begin(between, v, time.Minute, nil)
+		inner.Done()
+		told := false
+		outer.AfterFunc(func() {
+			<-inner.Done() // which keeps outer from notifying the clock
+			told = true
+		})
+		outer.Cancel()
+		require.True(t, told)
+	})
+}
+
+// hurried is a context that ends when it is first asked for Done.
+type hurried struct {
+	context.Context
+	end context.CancelFunc
+}
+
+func (h hurried) Done() <-chan struct{} {
+	h.end()
+	return h.Context.Done()
+}
+
+// A context that ends while a process begins to wait for it ends the wait at once.
+func TestProcessWaitsForAContextThatEndsMeanwhile(t *testing.T) {
+	v := clock.NewVirtual()
+	start := v.Nanos()
+	v.Go(func() {
+		ctx, cancel := clock.WithCancel(context.Background(), v)
+		require.ErrorIs(t, v.Sleep(hurried{ctx, cancel}, time.Hour), context.Canceled)
+		require.Equal(t, start, v.Nanos())
+	})
+	v.Run()
 }
 
 // Every deadline under one parent hears of its end, not only the first.

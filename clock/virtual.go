@@ -31,15 +31,21 @@ type Virtual struct {
 	order   *rand.PCG // draws the order within an instant; nil for that of registration
 	current *process  // the one that runs; nil while the driver itself does
 	live    map[*process]struct{}
-	started int                          // processes so far
-	ends    map[<-chan struct{}]*waiters // who waits for contexts that are not on this clock, by Done
+	started int // processes so far
+
+	ends      map[<-chan struct{}]*waiters // for contexts that are no deadlines on this clock, by Done
+	strangers map[<-chan struct{}]*source  // contexts that do not notify this clock, by Done; looked at after every event
+	suspects  []*waiters                   // those whose context has ended, or is about to
 
 	telling sync.Mutex // held while some goroutine tells those in ends; taken before mu
 }
 
 // NewVirtual is a clock that stands at the start of the year 2100.
 func NewVirtual() *Virtual {
-	return &Virtual{now: epoch, live: map[*process]struct{}{}, ends: map[<-chan struct{}]*waiters{}}
+	return &Virtual{
+		now: epoch, live: map[*process]struct{}{},
+		ends: map[<-chan struct{}]*waiters{}, strangers: map[<-chan struct{}]*source{},
+	}
 }
 
 // Shuffle has what is due at one instant happen in an order drawn from seed, from here on.
@@ -90,7 +96,7 @@ func (v *Virtual) AfterFunc(d time.Duration, f func()) Timer {
 	return e
 }
 
-// Pending is the number of timers and sleeps that have neither run nor been stopped.
+// Pending is the number of timers and sleeps that have neither run nor been stopped, and of processes that are to go on.
 func (v *Virtual) Pending() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()

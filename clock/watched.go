@@ -19,17 +19,20 @@ type watched struct {
 	core       context.Context         // package context's own; its Done and its children are those of this context
 	cancelCore context.CancelCauseFunc // ends core with context.Canceled
 	finish     func()                  // ends core with any other error: err, and cause
+	clock      *Virtual                // to be notified of the end; nil for any other clock
+	source     source                  // guarded by clock.mu
 
 	mu      sync.Mutex // guards the fields below
 	err     error
 	cause   error
-	waiting list.List   // of func(): what AfterFunc put off, in order
-	timer   Timer       // to be stopped at the end; nil for none
-	forget  func() bool // ends the watch over the parent; nil for none
+	waiting list.List // of func(): what AfterFunc put off, in order
+	timer   Timer     // to be stopped at the end; nil for none
+	forget  func()    // ends the watch over the parent; nil for none
 }
 
 func watch(parent context.Context, d *Deadline) *watched {
 	w := &watched{parent: parent, asks: parent}
+	w.clock, _ = d.clock.(*Virtual)
 	w.core, w.cancelCore = context.WithCancelCause((*trigger)(w))
 	if parent.Err() != nil {
 		w.parentEnded()
@@ -40,7 +43,7 @@ func watch(parent context.Context, d *Deadline) *watched {
 		w.end(context.DeadlineExceeded, d.cause)
 		return w
 	}
-	var forget func() bool
+	var forget func()
 	if parent.Done() != nil {
 		w.asks = mayLag(d)
 		forget = afterFunc(parent, d.clock, w.parentEnded)
@@ -81,7 +84,7 @@ func mayLag(d *Deadline) context.Context {
 	return d.parent
 }
 
-func release(timer Timer, forget func() bool) {
+func release(timer Timer, forget func()) {
 	if timer != nil {
 		timer.Stop()
 	}
@@ -91,14 +94,17 @@ func release(timer Timer, forget func() bool) {
 }
 
 // afterFunc is context.AfterFunc without a goroutine where the context, or the clock, can do without.
-func afterFunc(ctx context.Context, c Clock, f func()) (stop func() bool) {
+func afterFunc(ctx context.Context, c Clock, f func()) (forget func()) {
 	if v, ok := c.(*Virtual); ok {
 		return v.afterEnd(ctx, f)
 	}
+	var stop func() bool
 	if own, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
-		return own.AfterFunc(f)
+		stop = own.AfterFunc(f)
+	} else {
+		stop = context.AfterFunc(ctx, f)
 	}
-	return context.AfterFunc(ctx, f)
+	return func() { stop() }
 }
 
 func (w *watched) parentEnded() {
@@ -140,6 +146,9 @@ func (w *watched) end(err, cause error) {
 	release(timer, forget)
 	for e := w.waiting.Front(); e != nil; e = e.Next() { // nobody adds or removes any more
 		e.Value.(func())()
+	}
+	if w.clock != nil {
+		w.clock.sourceEnded(&w.source)
 	}
 }
 
