@@ -108,7 +108,7 @@ func (d *Dedupe[T]) join(ctx context.Context, key string, next Next[T], m Meanin
 		s.callers++
 		return s, nil
 	}
-	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	own, cancel := clock.WithCancel(context.WithoutCancel(ctx), d.Clock)
 	s = &shared[T]{callers: 1, cancel: cancel}
 	if d.shared == nil {
 		d.shared = make(map[string]*shared[T])

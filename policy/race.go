@@ -121,7 +121,7 @@ func (r *race[T]) pays() bool {
 
 // start begins another leg.
 func (r *race[T]) start() {
-	ctx, cancel := context.WithCancel(r.ctx)
+	ctx, cancel := clock.WithCancel(r.ctx, r.clock)
 	l := new(leg[T])
 	if n := len(r.legs); n < len(r.few) {
 		l = &r.few[n]
