@@ -67,6 +67,21 @@ func TestDriveThatEndsEarlyStopsTheProcesses(t *testing.T) {
 	}
 }
 
+// A sleep that is over at once does not give way.
+func TestProcessDoesNotGiveWayForNothing(t *testing.T) {
+	v := clock.NewVirtual()
+	var order []int
+	for i := range 2 {
+		v.Go(func() {
+			order = append(order, i)
+			require.NoError(t, v.Sleep(t.Context(), 0))
+			order = append(order, i)
+		})
+	}
+	v.Run()
+	require.Equal(t, []int{0, 0, 1, 1}, order)
+}
+
 // A context whose Done is closed before its Err says so does not open the latch.
 type liar struct{ context.Context }
 
