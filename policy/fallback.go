@@ -27,7 +27,9 @@ type Fallback[T any] struct {
 	means Meaning[T] // of results, if Classify is nil
 }
 
-// Static is a Fallback.Func that answers v.
+// Static is a Fallback.Func that answers v. It is not inlined, so that isStatic knows it by its name.
+//
+//go:noinline
 func Static[T any](v T) func(context.Context, T, error) (T, error) {
 	return func(context.Context, T, error) (T, error) { return v, nil }
 }
