@@ -3,7 +3,9 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -64,6 +66,12 @@ const block = 2_000
 
 // compare reports subject as a multiple of base.
 func compare(b *testing.B, unit string, base, subject func(n int)) {
+	b.Helper()
+	compareBlocks(b, block, unit, base, subject)
+}
+
+// compareBlocks is compare with blocks of another size.
+func compareBlocks(b *testing.B, block int, unit string, base, subject func(n int)) {
 	b.Helper()
 	took := typical(b.N, block, base, subject)
 	b.ReportMetric(took[1], "ns/op")
@@ -186,4 +194,73 @@ func BenchmarkThreeFailedRetriesWithoutAWait(b *testing.B) {
 	calls := calling(&failed)
 	four := func(n int) { calls(4 * n) }
 	compare(b, "x-4-direct", four, executing(policy.Through(failed, policy.Policy[int](retryAtOnce(4)))))
+}
+
+// keyNames are n keys.
+func keyNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = "tenant-" + strconv.Itoa(i)
+	}
+	return names
+}
+
+// Target: 1.2 times a sync.Map, from 2 goroutines too.
+func BenchmarkKeyedGet(b *testing.B) {
+	for _, n := range []int{1, 1_000, 1_000_000} {
+		names := keyNames(n)
+		k := policy.Keyed[*int]{New: func(string) *int { return new(int) }, Max: n}
+		var m sync.Map
+		for _, name := range names {
+			m.Store(name, k.Get(name))
+		}
+		ask := func(goroutines int, get func(name string) *int) func(times int) {
+			return func(times int) {
+				var all sync.WaitGroup
+				for g := range goroutines {
+					all.Go(func() {
+						for i := range times / goroutines {
+							if get(names[(g+i*7919)%n]) == nil {
+								panic("nothing")
+							}
+						}
+					})
+				}
+				all.Wait()
+			}
+		}
+		load := func(name string) *int {
+			v, _ := m.Load(name)
+			return v.(*int)
+		}
+		for _, goroutines := range []int{1, 2} {
+			b.Run(fmt.Sprintf("keys=%d/goroutines=%d", n, goroutines), func(b *testing.B) {
+				compareBlocks(b, 100_000, "x-syncmap", ask(goroutines, load), ask(goroutines, k.Get))
+			})
+		}
+	}
+}
+
+// Target: 1.5 times the same with Max 1 000.
+func BenchmarkKeyedNewKeyWhenFull(b *testing.B) {
+	for what, idle := range map[string]bool{"idle": true, "busy": false} {
+		for _, most := range []int{100_000, 1_000_000} {
+			b.Run(fmt.Sprintf("%s/max=%d", what, most), func(b *testing.B) {
+				full := func(most int) func(times int) {
+					k := policy.Keyed[*int]{New: func(string) *int { return new(int) }, Max: most, Idle: func(*int) bool { return idle }}
+					for _, name := range keyNames(most + most/8) {
+						k.Get(name)
+					}
+					next := 0
+					return func(times int) {
+						for range times {
+							next++
+							k.Get("new-" + strconv.Itoa(next))
+						}
+					}
+				}
+				compareBlocks(b, block, "x-max-1000", full(1_000), full(most))
+			})
+		}
+	}
 }

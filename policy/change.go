@@ -26,12 +26,6 @@ func (c *Circuit) Bypass() { c.force(Bypassed) }
 // Reset closes the circuit, whatever its state, and forgets what it has counted.
 func (c *Circuit) Reset() { c.force(Closed) }
 
-// Idle reports whether a new circuit would do as well: this one is closed, and no ramp-up is under way.
-func (c *Circuit) Idle() bool {
-	p := c.now.Load()
-	return p == nil || p.state == Closed && p.ramp == 0
-}
-
 // force enters a state by decree. An invalid circuit, which refuses everything anyway, stays as it is.
 func (c *Circuit) force(state State) {
 	if c.begin() != nil {
@@ -103,6 +97,7 @@ func (c *Circuit) enter(state State, now int64, cause error) *period {
 		p.rejection = c.rejection(ErrIsolated, nil)
 	}
 	c.worked = 0
+	c.moved = now
 	c.flights.endAll()
 	c.now.Store(p)
 	if c.OnChange != nil && from.state != state {

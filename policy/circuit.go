@@ -55,6 +55,7 @@ type Circuit struct {
 
 	mu       mutex    // guards the fields below
 	latest   int64    // the latest time seen: a clock that is set back stands still
+	moved    int64    // when it last counted a failure or changed its state
 	flights  flights  // the calls whose time is watched: probes, and all of them if Slow is set; oldest first
 	worked   int      // probes in a row that worked in this generation
 	cooldown Step     // for the next opening; zero after the circuit was closed
@@ -299,6 +300,7 @@ func (c *Circuit) overdue(now int64) {
 // failed counts a failure that happened at the time at and is noticed now.
 func (c *Circuit) failed(now, at int64, cause error) {
 	p := c.now.Load()
+	c.moved = now
 	if p.tally != nil {
 		p.tally.count(at, true)
 	}

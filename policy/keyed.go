@@ -1,168 +1,294 @@
 package policy
 
 import (
+	"cmp"
 	"container/list"
-	"slices"
+	"errors"
 	"sync"
 	"sync/atomic"
 )
 
-// A Keyed keeps one core for each key: a Circuit for each host, a limit for each tenant. It remembers at most Max, and
-// to make room forgets the one that was not asked for the longest among those that are Idle. Where none is, a new key
-// gets a core that is not remembered, so that neither memory nor what a busy core knows is lost.
+// A Keyed keeps one core for each key, such as a Circuit for each host or a Limit for each tenant. See Max for how many
+// cores it remembers, and which it evicts.
 //
-// It is safe for concurrent use: a New that takes its time holds up only those who ask for its key. New may ask the same
-// Keyed for other keys, but not for its own. Get of a key that is remembered allocates nothing. It must not be copied,
-// and its fields not be changed, after first use.
+// It is safe for concurrent use. It calls New and Idle without a lock: a slow one holds up only callers that wait for
+// the same new key. New and Idle may ask the same Keyed for other keys, but not for the key that is being made. Callers
+// that ask for a new key at the same time get the same core.
+//
+// Get of a key that is remembered takes no lock and allocates nothing. Get of a new key costs the same whatever Max is:
+// it asks at most 8 cores whether they are idle. A Keyed must not be copied, and its fields must not be changed, after
+// first use.
 type Keyed[C any] struct {
-	New  func(key string) C // makes the core of a key, once for as long as it is remembered; required
-	Idle func(core C) bool  // whether nothing is lost by forgetting it; nil asks the core's own Idle, if it has one
-	Max  int                // cores remembered at most; 0 means 1024
+	// New returns the core of a key. It is called once for as long as the key is remembered. It is required: Get of a
+	// Keyed without New panics, and Validate returns an error.
+	New func(key string) C
 
-	mu    sync.Mutex // guards the fields below
-	byKey map[string]*list.Element
-	order list.List // of *entry[C], the latest asked for first
+	// Idle reports whether nothing is lost by evicting core. If it is nil, a core is asked itself: by its method
+	// Loss() float64, from 0 for nothing to 1 for a core that must not be evicted, or else by Idle() bool. A core with
+	// neither method is always idle.
+	Idle func(core C) bool
+
+	// Max is how many cores are remembered; 0 means 1024.
+	//
+	// Once there are Max, each new key examines up to 8 of them, in turn, and evicts the first one that is idle and was
+	// not asked for since its last turn, or else the first that is idle. If none of the 8 is idle, up to Max/8 further
+	// cores are remembered, until others become idle. Beyond that, the examined core that loses the least is evicted.
+	// If all of them must stay, because they are in use or open circuits, the new key's core is not remembered: it
+	// serves the callers that asked for it at the same time, and knows nothing of the calls before. So Max should be
+	// larger than the number of keys that are in use, or failing, at a time.
+	Max int
+
+	entries sync.Map // of *entry[C] by key: those remembered, and those being made
+
+	mu    sync.Mutex // guards the field below, and what is deleted from entries
+	order list.List  // of *entry[C], those remembered: the next to be examined first
 }
 
+// An entry is the core of a key. Its state is
+//
+//	coreMaking → corePassed ⇄ coreAsked    while it is remembered: asked for since its last turn, or not
+//	             corePassed → coreEvicted  if it has to make room
+//	coreMaking → coreAlone                 if there was no room
+//	coreMaking → coreFailed                if New or Idle did not return
 type entry[C any] struct {
-	key  string
-	once sync.Once
-	made atomic.Bool // core is there; stays false where New did not return
-	core C
+	key   string
+	state atomic.Uint32
+	core  C             // set before state leaves coreMaking
+	ready chan struct{} // closed once state has left coreMaking, and nil then; guarded by Keyed.mu
+	at    *list.Element // in Keyed.order, if it is remembered; guarded by Keyed.mu
 }
 
-const defaultKeys = 1024
+const (
+	coreMaking = iota
+	corePassed
+	coreAsked
+	coreEvicted
+	coreAlone
+	coreFailed
+)
 
-// Get is the core of key. Where New panics, or ends the goroutine, so does Get, and the next one asks New again.
+const (
+	defaultKeys = 1024
+	candidates  = 8 // examined for each new key
+	reserve     = 8 // one part in so many of Max is added to it while nothing is idle
+)
+
+var errNoNew = errors.New("policy: Keyed.New is nil; want a func")
+
+// Get returns the core of key. If New or Idle panics, or ends the goroutine, so does Get, and the next Get of that key
+// calls New again.
 func (k *Keyed[C]) Get(key string) C {
-	for {
-		e, added := k.find(key)
-		if !e.made.Load() {
-			e.once.Do(func() { k.make(e) }) // without the lock: New is the user's code
-		}
-		if !e.made.Load() {
-			continue // New did not return to another caller
-		}
-		if added {
-			k.makeRoom(e)
-		}
-		return e.core
+	if core, ok := k.peek(key); ok {
+		return core
 	}
+	return k.add(key)
 }
 
-// make asks New for the core of e. It is called once.
-func (k *Keyed[C]) make(e *entry[C]) {
-	defer func() {
-		if !e.made.Load() {
-			k.forget(e)
-		}
-	}()
-	e.core = k.New(e.key)
-	e.made.Store(true)
-}
-
-// peek is the core of key, if it is remembered.
+// peek returns the core of key if it is remembered.
 func (k *Keyed[C]) peek(key string) (core C, ok bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	at, ok := k.byKey[key]
-	if !ok || !at.Value.(*entry[C]).made.Load() {
+	v, ok := k.entries.Load(key)
+	if !ok {
 		return core, false
 	}
-	k.order.MoveToFront(at)
-	return at.Value.(*entry[C]).core, true
+	e := v.(*entry[C])
+	if !e.ask() {
+		return core, false
+	}
+	return e.core, true
 }
 
-// find is the entry of key, a new one if need be.
-func (k *Keyed[C]) find(key string) (found *entry[C], added bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if e, ok := k.byKey[key]; ok {
-		k.order.MoveToFront(e)
-		return e.Value.(*entry[C]), false
-	}
-	if k.byKey == nil {
-		k.byKey = make(map[string]*list.Element)
-	}
-	found = &entry[C]{key: key}
-	k.byKey[key] = k.order.PushFront(found)
-	return found, true
+// ask marks an entry as asked for, so that it is not evicted before its next turn, or reports false if it is not
+// remembered. Nearly always it is marked already, and there is nothing to write.
+func (e *entry[C]) ask() bool {
+	return e.state.Load() == coreAsked || e.state.CompareAndSwap(corePassed, coreAsked) || e.state.Load() == coreAsked
 }
 
-// crowd are all that are remembered, the longest not asked for first, where they are too many.
-func (k *Keyed[C]) crowd() (all []*entry[C]) {
+// add returns the core of key, and makes it unless another caller does.
+func (k *Keyed[C]) add(key string) C {
+	if k.New == nil {
+		panic(errNoNew)
+	}
+	for {
+		e, ready, added := k.find(key)
+		switch {
+		case added:
+			k.make(e)
+			return e.core
+		case ready != nil:
+			<-ready // to wait for a lock would stop the time of a synctest bubble
+			if e.state.Load() != coreFailed {
+				return e.core
+			}
+		case e.ask():
+			return e.core
+		}
+	}
+}
+
+// find returns the entry of key, and adds one if there is none. ready is not nil while another caller makes its core.
+func (k *Keyed[C]) find(key string) (e *entry[C], ready chan struct{}, added bool) {
+	k.mu.Lock() // an eviction is over then, so the entry found has not been evicted
+	defer k.mu.Unlock()
+	if v, ok := k.entries.Load(key); ok {
+		e = v.(*entry[C])
+		return e, e.ready, false
+	}
+	e = &entry[C]{key: key, ready: make(chan struct{})}
+	k.entries.Store(key, e)
+	return e, nil, true
+}
+
+// make calls New for e and remembers its core if there is room. It is called once.
+func (k *Keyed[C]) make(e *entry[C]) {
+	left := uint32(coreFailed)
+	defer func() {
+		if left != coreMaking {
+			k.drop(e, left)
+		}
+	}()
+	e.core = k.New(e.key) // without the lock, as Idle is called: they are the user's code
+	if k.remember(e) {
+		left = coreMaking
+	} else {
+		left = coreAlone
+	}
+}
+
+// drop deletes an entry that is not remembered.
+func (k *Keyed[C]) drop(e *entry[C], state uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.entries.Delete(e.key)
+	e.settle(state)
+}
+
+// settle ends the making of a core. It is called with the lock held.
+func (e *entry[C]) settle(state uint32) {
+	e.state.Store(state)
+	close(e.ready)
+	e.ready = nil
+}
+
+// remember reports whether there is room for e, once it has evicted what the comment of Max says.
+func (k *Keyed[C]) remember(e *entry[C]) bool {
 	most := k.Max
 	if most <= 0 {
 		most = defaultKeys
 	}
-	if k.order.Len() <= most {
-		return nil
+	if k.admit(e, most) {
+		return true
 	}
-	for e := k.order.Back(); e != nil; e = e.Prev() {
-		all = append(all, e.Value.(*entry[C]))
+	var idle, victim *entry[C]
+	least := 1.0 // the victim's loss
+	for range min(candidates, most) {
+		c := k.turn()
+		if c == nil {
+			break
+		}
+		recent := c.state.CompareAndSwap(coreAsked, corePassed)
+		switch loss := k.loss(c.core); {
+		case loss <= 0 && !recent:
+			if k.evict(c) && k.admit(e, most) {
+				return true
+			}
+		case loss <= 0:
+			idle = cmp.Or(idle, c)
+		case loss < 1 && loss <= least:
+			// Of equals the last one is the victim. If it was the first, new keys that come in turns would evict each
+			// other in the order they came, and no circuit would ever get to its second failure.
+			victim, least = c, loss
+		}
 	}
-	return all
+	if idle != nil {
+		k.evict(idle)
+	}
+	return k.admit(e, most+most/reserve) || victim != nil && k.evict(victim) && k.admit(e, most+most/reserve)
 }
 
-// makeRoom forgets those that are idle, the longest not asked for first, until there is room for latest; or else latest.
-// One that is being made is not idle: somebody is about to use it.
-func (k *Keyed[C]) makeRoom(latest *entry[C]) {
-	room := false
-	defer func() {
-		if !room {
-			k.forget(latest) // there is none, or Idle has panicked
-		}
-	}()
-	for crowd := k.crowd(); len(crowd) > 0; crowd = k.crowd() {
-		if !slices.ContainsFunc(crowd, func(e *entry[C]) bool {
-			return e != latest && e.made.Load() && k.idle(e.core) && k.forget(e)
-		}) {
-			return
-		}
-	}
-	room = true
-}
-
-// idle reports whether core may be forgotten.
-func (k *Keyed[C]) idle(core C) bool {
+// loss returns how much is lost by evicting core, from 0 to 1.
+func (k *Keyed[C]) loss(core C) float64 {
+	idle := true
 	if k.Idle != nil {
-		return k.Idle(core)
+		idle = k.Idle(core)
+	} else {
+		switch own := any(core).(type) {
+		case interface{ Loss() float64 }:
+			return own.Loss()
+		case interface{ Idle() bool }:
+			idle = own.Idle()
+		}
 	}
-	own, ok := any(core).(interface{ Idle() bool })
-	return !ok || own.Idle()
+	if idle {
+		return 0
+	}
+	return 1
 }
 
-// forget reports whether e was remembered.
-func (k *Keyed[C]) forget(e *entry[C]) bool {
+// admit remembers e, and reports true, if there are fewer than most.
+func (k *Keyed[C]) admit(e *entry[C], most int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	at, ok := k.byKey[e.key]
-	if !ok || at.Value != any(e) {
+	if k.order.Len() >= most {
 		return false
 	}
-	delete(k.byKey, e.key)
-	k.order.Remove(at)
+	e.at = k.order.PushBack(e)
+	e.settle(corePassed)
 	return true
 }
 
-// Len is the number of cores remembered.
+// turn returns the next entry to be examined, and moves it behind all others; nil if there is none.
+func (k *Keyed[C]) turn() *entry[C] {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	at := k.order.Front()
+	if at == nil {
+		return nil
+	}
+	k.order.MoveToBack(at)
+	return at.Value.(*entry[C])
+}
+
+// evict deletes e, and reports true, unless it has been asked for since it was examined.
+func (k *Keyed[C]) evict(e *entry[C]) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !e.state.CompareAndSwap(corePassed, coreEvicted) {
+		return false
+	}
+	k.entries.Delete(e.key)
+	k.order.Remove(e.at)
+	return true
+}
+
+// Len returns the number of cores remembered.
 func (k *Keyed[C]) Len() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.order.Len()
 }
 
-// All are the cores remembered, by key, but for those that New has yet to return.
+// All returns the cores remembered, by key.
 func (k *Keyed[C]) All() map[string]C {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	all := make(map[string]C, k.order.Len())
-	for key, at := range k.byKey {
-		if e := at.Value.(*entry[C]); e.made.Load() {
-			all[key] = e.core
+	all := make(map[string]C, k.Len())
+	for _, v := range k.entries.Range {
+		if e := v.(*entry[C]); e.remembered() {
+			all[e.key] = e.core
 		}
 	}
 	return all
+}
+
+func (e *entry[C]) remembered() bool {
+	state := e.state.Load()
+	return state == coreAsked || state == corePassed
+}
+
+// Validate names every field that is out of range.
+func (k *Keyed[C]) Validate() error {
+	p := problems{owner: "Keyed"}
+	if k.New == nil {
+		p.add(".New is nil; want a func")
+	}
+	notNegative(&p, "Max", k.Max)
+	return p.join()
 }

@@ -35,8 +35,10 @@ type Transport struct {
 	// Hint and Discard of this package: without them a status of 503 is a success like any other response.
 	Pipeline func(host string) pipeline.Pipeline[*http.Response]
 
-	// Hosts is how many are remembered at most; 0 means 1024. A host is not forgotten while a circuit of its pipeline
-	// is not closed, or a call is under way. Where there is no room a new host's pipeline serves a single call.
+	// Hosts is how many are remembered; 0 means 1024. Beyond that a host is evicted when a new one comes, preferably one
+	// whose circuits are closed and have no failures counted. A host stays while one of its circuits is open, or a call
+	// is in flight. If there is no room, after an eighth more than Hosts, a new host's pipeline serves a single call. See
+	// [policy.Keyed].
 	Hosts int
 
 	once  sync.Once // sets up hosts
@@ -46,21 +48,21 @@ type Transport struct {
 // A host is one that a Transport remembers.
 type host struct {
 	pipeline pipeline.Pipeline[*http.Response]
+	circuits []*policy.Circuit
 	alone    bool         // no two attempts of a call overlap
 	calls    atomic.Int64 // under way
 }
 
-// idle reports whether nothing is lost by forgetting the host.
-func (h *host) idle() bool {
+// Loss returns how much is lost by evicting the host: 1 while a call is in flight, or else what its circuits say.
+func (h *host) Loss() float64 {
 	if h.calls.Load() > 0 {
-		return false
+		return 1
 	}
-	for _, c := range h.pipeline.Circuits() {
-		if c.State() != policy.Closed {
-			return false
-		}
+	var most float64
+	for _, c := range h.circuits {
+		most = max(most, c.Loss())
 	}
-	return true
+	return most
 }
 
 var (
@@ -110,9 +112,8 @@ func (t *Transport) host(u *url.URL) *host {
 		t.hosts.New = func(name string) *host {
 			p := build(name)
 			b := p.Explain().Bounds
-			return &host{pipeline: p, alone: b.AtOnce.Known() && b.AtOnce.Most <= 1 && !b.Detaches}
+			return &host{pipeline: p, circuits: p.Circuits(), alone: b.AtOnce.Known() && b.AtOnce.Most <= 1 && !b.Detaches}
 		}
-		t.hosts.Idle = (*host).idle
 	})
 	return t.hosts.Get(hostOf(u))
 }

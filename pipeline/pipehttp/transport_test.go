@@ -604,3 +604,28 @@ func TestTransportIsSafeForConcurrentUse(t *testing.T) {
 	require.EqualValues(t, 16*50, seen.Load())
 	tr.CloseIdleConnections()
 }
+
+// With one host more than are remembered, all of them down, each gets no more requests than it would alone.
+func TestTransportOpensCircuitsOfMoreHostsThanItRemembers(t *testing.T) {
+	requests := map[string]int{}
+	tr := &pipehttp.Transport{
+		Hosts: 64,
+		Base: tripper(func(r *http.Request) (*http.Response, error) {
+			requests[r.URL.Host]++
+			return nil, errors.New("down")
+		}),
+		Pipeline: func(host string) pipeline.Pipeline[*http.Response] {
+			return pipeline.Wrap(&policy.Breaker[*http.Response]{Circuit: &policy.Circuit{Name: host}})
+		},
+	}
+	for range 50 {
+		for i := range 65 {
+			_, err := tr.RoundTrip(httptest.NewRequest(http.MethodGet, fmt.Sprintf("http://host%d/", i), nil))
+			require.Error(t, err)
+		}
+	}
+	for host, n := range requests {
+		require.Equal(t, 5, n, host)
+	}
+	require.Len(t, requests, 65)
+}
