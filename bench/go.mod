@@ -1,6 +1,6 @@
 module github.com/holdfast-go/holdfast/bench
 
-go 1.26
+go 1.26.0
 
 replace github.com/holdfast-go/holdfast => ../
 
@@ -14,6 +14,8 @@ require (
 	github.com/sethvargo/go-retry v0.5.0
 	github.com/sony/gobreaker/v2 v2.4.0
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/sync v0.25.0
+	golang.org/x/time v0.16.0
 )
 
 require (
