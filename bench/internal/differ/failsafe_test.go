@@ -129,7 +129,7 @@ func timing(least int, window time.Duration) both {
 func TestCircuitCountsATimeWindowAsFailsafeDoes(t *testing.T) {
 	r := random(t)
 	opened, atSuccess := 0, 0
-	for range 2_000 {
+	for range 1_000 {
 		synctest.Test(t, func(t *testing.T) {
 			window := []time.Duration{time.Second, 10 * time.Second, time.Minute}[r.IntN(3)]
 			least, failing := 2+r.IntN(20), r.IntN(60)
@@ -164,8 +164,8 @@ func TestCircuitCountsATimeWindowAsFailsafeDoes(t *testing.T) {
 			}
 		})
 	}
-	require.Greater(t, opened, 500)
-	require.Greater(t, atSuccess, 10)
+	require.Greater(t, opened, 200)
+	require.Greater(t, atSuccess, 5)
 }
 
 // pause is mostly so short that about 40 calls are within a window.
