@@ -50,9 +50,12 @@ type Keyed[C any] struct {
 //	             corePassed → coreEvicted  if it has to make room
 //	coreMaking → coreAlone                 if there was no room
 //	coreMaking → coreFailed                if New or Idle did not return
+//
+// plus coreStates times how often it became coreAsked: an entry that is asked for while Idle looks at it, and has
+// another turn meanwhile, is not in the state that it was seen in.
 type entry[C any] struct {
 	key   string
-	state atomic.Uint32
+	state atomic.Uint64
 	core  C             // set before state leaves coreMaking
 	ready chan struct{} // closed once state has left coreMaking, and nil then; guarded by Keyed.mu
 	at    *list.Element // in Keyed.order, if it is remembered; guarded by Keyed.mu
@@ -65,6 +68,8 @@ const (
 	coreEvicted
 	coreAlone
 	coreFailed
+
+	coreStates = 8 // as many as there are, or more
 )
 
 const (
@@ -100,7 +105,32 @@ func (k *Keyed[C]) peek(key string) (core C, ok bool) {
 // ask marks an entry as asked for, so that it is not evicted before its next turn, or reports false if it is not
 // remembered. Nearly always it is marked already, and there is nothing to write.
 func (e *entry[C]) ask() bool {
-	return e.state.Load() == coreAsked || e.state.CompareAndSwap(corePassed, coreAsked) || e.state.Load() == coreAsked
+	for {
+		s := e.state.Load()
+		switch s % coreStates {
+		case coreAsked:
+			return true
+		case corePassed:
+			if e.state.CompareAndSwap(s, s-corePassed+coreAsked+coreStates) {
+				return true
+			}
+		default:
+			return false
+		}
+	}
+}
+
+// pass begins a turn of an entry: it counts as not asked for from now on. seen is its state then, for evict.
+func (e *entry[C]) pass() (seen uint64, asked bool) {
+	for {
+		s := e.state.Load()
+		if s%coreStates != coreAsked {
+			return s, false
+		}
+		if e.state.CompareAndSwap(s, s-coreAsked+corePassed) {
+			return s - coreAsked + corePassed, true
+		}
+	}
 }
 
 // add returns the core of key, and makes it unless another caller does.
@@ -140,7 +170,7 @@ func (k *Keyed[C]) find(key string) (e *entry[C], ready chan struct{}, added boo
 
 // make calls New for e and remembers its core if there is room. It is called once.
 func (k *Keyed[C]) make(e *entry[C]) {
-	left := uint32(coreFailed)
+	left := uint64(coreFailed)
 	defer func() {
 		if left != coreMaking {
 			k.drop(e, left)
@@ -155,7 +185,7 @@ func (k *Keyed[C]) make(e *entry[C]) {
 }
 
 // drop deletes an entry that is not remembered.
-func (k *Keyed[C]) drop(e *entry[C], state uint32) {
+func (k *Keyed[C]) drop(e *entry[C], state uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.entries.Delete(e.key)
@@ -163,7 +193,7 @@ func (k *Keyed[C]) drop(e *entry[C], state uint32) {
 }
 
 // settle ends the making of a core. It is called with the lock held.
-func (e *entry[C]) settle(state uint32) {
+func (e *entry[C]) settle(state uint64) {
 	e.state.Store(state)
 	close(e.ready)
 	e.ready = nil
@@ -178,31 +208,31 @@ func (k *Keyed[C]) remember(e *entry[C]) bool {
 	if k.admit(e, most) {
 		return true
 	}
-	var idle, victim *entry[C]
+	var idle, victim candidate[C]
 	least := 1.0 // the victim's loss
 	for range min(candidates, most) {
 		c := k.turn()
 		if c == nil {
 			break
 		}
-		recent := c.state.CompareAndSwap(coreAsked, corePassed)
+		seen, asked := c.pass()
 		switch loss := k.loss(c.core); {
-		case loss <= 0 && !recent:
-			if k.evict(c) && k.admit(e, most) {
+		case loss <= 0 && !asked:
+			if k.evict(candidate[C]{c, seen}) && k.admit(e, most) {
 				return true
 			}
 		case loss <= 0:
-			idle = cmp.Or(idle, c)
+			idle = cmp.Or(idle, candidate[C]{c, seen})
 		case loss < 1 && loss <= least:
 			// Of equals the last one is the victim. If it was the first, new keys that come in turns would evict each
 			// other in the order they came, and no circuit would ever get to its second failure.
-			victim, least = c, loss
+			victim, least = candidate[C]{c, seen}, loss
 		}
 	}
-	if idle != nil {
+	if idle.entry != nil {
 		k.evict(idle)
 	}
-	return k.admit(e, most+most/reserve) || victim != nil && k.evict(victim) && k.admit(e, most+most/reserve)
+	return k.admit(e, most+most/reserve) || victim.entry != nil && k.evict(victim) && k.admit(e, most+most/reserve)
 }
 
 // loss returns how much is lost by evicting core, from 0 to 1.
@@ -248,15 +278,21 @@ func (k *Keyed[C]) turn() *entry[C] {
 	return at.Value.(*entry[C])
 }
 
-// evict deletes e, and reports true, unless it has been asked for since it was examined.
-func (k *Keyed[C]) evict(e *entry[C]) bool {
+// A candidate is an entry that may be evicted, and the state that it had before it was asked for its loss.
+type candidate[C any] struct {
+	*entry[C]
+	seen uint64
+}
+
+// evict deletes c, and reports true, unless it has been asked for since it was examined, or evicted by another caller.
+func (k *Keyed[C]) evict(c candidate[C]) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !e.state.CompareAndSwap(corePassed, coreEvicted) {
+	if c.seen%coreStates != corePassed || !c.state.CompareAndSwap(c.seen, coreEvicted) {
 		return false
 	}
-	k.entries.Delete(e.key)
-	k.order.Remove(e.at)
+	k.entries.Delete(c.key)
+	k.order.Remove(c.at)
 	return true
 }
 
@@ -279,7 +315,7 @@ func (k *Keyed[C]) All() map[string]C {
 }
 
 func (e *entry[C]) remembered() bool {
-	state := e.state.Load()
+	state := e.state.Load() % coreStates
 	return state == coreAsked || state == corePassed
 }
 

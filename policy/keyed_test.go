@@ -467,6 +467,27 @@ func TestKeyedKeepsWhatIsAskedForWhileIdleIsAsked(t *testing.T) {
 	require.Equal(t, map[string]string{"a": "a"}, k.All())
 }
 
+// Nor is it if it has had another turn meanwhile, so that it counts as not asked for again.
+func TestKeyedKeepsWhatIsAskedForBeforeAnotherTurn(t *testing.T) {
+	var k *policy.Keyed[string]
+	asked := 0
+	k = &policy.Keyed[string]{
+		Max: 1, New: func(key string) string { return key },
+		Idle: func(string) bool {
+			if asked++; asked > 1 {
+				return false // it is in use by now
+			}
+			k.Get("a")
+			k.Get("another turn")
+			return true
+		},
+	}
+	k.Get("a")
+	k.Get("b")
+	require.Equal(t, 2, asked)
+	require.Equal(t, map[string]string{"a": "a"}, k.All())
+}
+
 // Callers that ask for a new key at the same time get the same core, remembered or not.
 func TestKeyedMakesOneCoreForCallersAtTheSameTime(t *testing.T) {
 	for _, busy := range []bool{false, true} {
