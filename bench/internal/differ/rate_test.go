@@ -124,15 +124,15 @@ func TestBucketWaitsAsLongAsARateLimiter(t *testing.T) {
 	require.Greater(t, queued, 5_000)
 }
 
-// The turn of a canceled waiter is given to the next caller by a Bucket. x/time/rate keeps it if a later caller has
-// reserved a turn since.
-func TestBucketGivesACanceledTurnToTheNextCallerAndARateLimiterDoesNot(t *testing.T) {
+// The turn of a canceled waiter is not lost to a Bucket: those that came later go a turn earlier. x/time/rate keeps it if a
+// later caller has reserved a turn since.
+func TestBucketUsesACanceledTurnAndARateLimiterDoesNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bucket, limiter := limiters(1, time.Second, 1, nil)
 		for name, x := range map[string]struct {
 			wait func(context.Context) error
 			last time.Duration
-		}{"ours": {bucket.Acquire, 1 * time.Second}, "theirs": {limiter.Wait, 3 * time.Second}} {
+		}{"ours": {bucket.Acquire, 2 * time.Second}, "theirs": {limiter.Wait, 3 * time.Second}} {
 			start := time.Now()
 			require.NoError(t, x.wait(t.Context()))
 			first, cancel := context.WithCancel(t.Context())
