@@ -11,7 +11,7 @@ import (
 // A Trip says when a Circuit opens: [Consecutive], [FailureRate] or [FailureCount], given as values.
 //
 // Opening is decided when a failure is counted, never on a success. A Circuit opens at the very failure that reaches
-// the threshold; ratios compare exactly, as the decimal fraction they were written as.
+// the threshold; ratios compare exactly, as the fraction they were written as.
 type Trip interface {
 	fmt.Stringer
 	validate() error
@@ -182,18 +182,40 @@ type share struct {
 	num, den uint64
 }
 
-// shareOf takes ratio for the shortest decimal that stands for it, which is the one it was written as: 0.57 is
-// 57/100, though no float64 is. Decimals beyond the 19th are rounded up.
+// shareOf takes ratio for the simplest fraction that rounds to it, which is the one that was meant: 0.57 is 57/100 and
+// 5.0/6 is 5/6, though no float64 is either. It is one of the convergents of ratio's continued fraction. Fractions that do
+// not fit into 64 bits are rounded up.
 func shareOf(ratio float64, minCalls int) share {
 	exact, _ := new(big.Rat).SetString(strconv.FormatFloat(ratio, 'e', -1, 64))
+	for _, simple := range convergents(exact) {
+		if f, _ := simple.Float64(); f == ratio {
+			exact = simple
+			break
+		}
+	}
 	if !exact.Denom().IsUint64() {
 		const tenTo19 = 10_000_000_000_000_000_000
 		den := new(big.Int).SetUint64(tenTo19)
 		num := new(big.Int).Mul(exact.Num(), den)
 		num.Add(num, exact.Denom()).Sub(num, big.NewInt(1)).Quo(num, exact.Denom())
-		exact.SetFrac(num, den)
+		exact = new(big.Rat).SetFrac(num, den)
 	}
 	return share{minCalls, exact.Num().Uint64(), exact.Denom().Uint64()}
+}
+
+// convergents returns those of a fraction's continued fraction, the simplest first and the fraction itself last.
+func convergents(x *big.Rat) (all []*big.Rat) {
+	num, den := new(big.Int).Set(x.Num()), new(big.Int).Set(x.Denom())
+	p, q := big.NewInt(1), big.NewInt(0)   // of the last one
+	p0, q0 := big.NewInt(0), big.NewInt(1) // of the one before
+	for den.Sign() > 0 {
+		whole, rest := new(big.Int).QuoRem(num, den, new(big.Int))
+		num, den = den, rest
+		p, p0 = p0.Add(p0, new(big.Int).Mul(whole, p)), p
+		q, q0 = q0.Add(q0, new(big.Int).Mul(whole, q)), q
+		all = append(all, new(big.Rat).SetFrac(p, q))
+	}
+	return all
 }
 
 // reached reports whether failures/calls ≥ num/den, by whole numbers.

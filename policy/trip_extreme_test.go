@@ -25,3 +25,21 @@ func TestASharesProductsAreExact(t *testing.T) {
 	require.False(t, tiny.reached(math.MaxInt, 0))
 	require.True(t, tiny.reached(math.MaxInt32, 1))
 }
+
+// A ratio is the simplest fraction that rounds to it: a quotient of whole numbers as well as a decimal.
+func TestShareIsTheFractionThatWasMeant(t *testing.T) {
+	for ratio, want := range map[float64][2]uint64{
+		0.57: {57, 100}, 0.1: {1, 10}, 0.999: {999, 1000}, 1: {1, 1}, 1.0 / 3: {1, 3}, 5.0 / 6: {5, 6}, 2.0 / 7: {2, 7},
+		0.004: {1, 250}, 0.123456: {1929, 15625},
+	} {
+		s := shareOf(ratio, 1)
+		require.Equal(t, want, [2]uint64{s.num, s.den}, "%v", ratio)
+	}
+	for calls := uint64(1); calls <= 200; calls++ {
+		for failures := uint64(1); failures <= calls; failures++ {
+			s := shareOf(float64(failures)/float64(calls), 1)
+			require.True(t, s.reached(int(calls), int(failures)), "%d of %d", failures, calls)
+			require.False(t, s.reached(int(calls), int(failures)-1), "%d of %d", failures-1, calls)
+		}
+	}
+}

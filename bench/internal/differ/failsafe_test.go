@@ -93,8 +93,8 @@ func TestCircuitWaitsForMinCallsAndFailsafeDoesNot(t *testing.T) {
 	})
 }
 
-// A Circuit takes a Ratio for the decimal fraction it was written as. 5.0/6 is 0.8333333333333334, which 5 of 6 are not.
-func TestCircuitTakesAQuotientForADecimal(t *testing.T) {
+// A Circuit takes a Ratio for the fraction it was written as, decimal or not: 5.0/6 is 0.8333333333333334, and means 5 of 6.
+func TestCircuitTakesAQuotientForAQuotient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := counting(5, 6)
 		for i := range 6 {
@@ -108,7 +108,7 @@ func TestCircuitTakesAQuotientForADecimal(t *testing.T) {
 			permit.Done(policy.TransientFailure)
 			b.breaker.RecordFailure()
 		}
-		require.Equal(t, policy.Closed, b.circuit.State())
+		require.Equal(t, policy.Open, b.circuit.State())
 		require.Equal(t, circuitbreaker.OpenState, b.breaker.State())
 	})
 }
