@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -17,13 +18,13 @@ func Check[T any](policies ...policy.Policy[T]) error {
 	whole := true
 	for i, p := range policies {
 		if isNil(p) {
-			errs = append(errs, fmt.Errorf("pipeline: policy %d of %d is nil (%T); want a policy", i+1, len(policies), p))
+			errs = append(errs, fmt.Errorf("pipeline: policy %d of %d is %s; want a policy", i+1, len(policies), nilOf(p)))
 			whole = false
 			continue
 		}
 		if v, ok := p.(policy.Validator); ok {
 			if err := v.Validate(); err != nil {
-				errs = append(errs, prefixed(err)...)
+				errs = append(errs, prefixed(err, place(i, len(policies), p))...)
 				whole = false
 			}
 		}
@@ -36,18 +37,42 @@ func Check[T any](policies ...policy.Policy[T]) error {
 	return errors.Join(errs...)
 }
 
-// prefixed is every error that err joins, under this package's name; and err itself, where it says more than they do.
-func prefixed(err error) []error {
+// nilOf returns what a nil policy is in words.
+func nilOf(p any) string {
+	if p == nil {
+		return "nil"
+	}
+	return fmt.Sprintf("a nil %T", p)
+}
+
+// place says which of the policies p is, if that needs saying.
+func place(i, of int, p any) string {
+	var which []string
+	if of > 1 {
+		which = append(which, fmt.Sprintf("policy %d of %d", i+1, of))
+	}
+	if name := describe(p).Name; name != "" {
+		which = append(which, strconv.Quote(name))
+	}
+	if len(which) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(which, ", ") + ")"
+}
+
+// prefixed is every error that err joins, under this package's name and with the place of the policy; and err itself, if
+// it says more than they do.
+func prefixed(err error, place string) []error {
 	var parts []error
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		parts = several.Unwrap()
 	}
 	if all := errors.Join(parts...); all == nil || all.Error() != err.Error() {
-		return []error{fmt.Errorf("pipeline: %w", err)}
+		return []error{fmt.Errorf("pipeline: %w%s", err, place)}
 	}
 	var errs []error
 	for _, e := range parts {
-		errs = append(errs, prefixed(e)...)
+		errs = append(errs, prefixed(e, place)...)
 	}
 	return errs
 }

@@ -63,10 +63,10 @@ func TestCheckNamesEveryWrongField(t *testing.T) {
 			"Circuit.Trip: Consecutive is 0; want 1 or more", "Circuit.Probes is -1; want 0 or more", "Circuit.Slow is -1ns; want 0 or more",
 		}},
 		{policy.PolicyFunc[int](through), nil},
-		{nil, []string{"policy 2 of 3 is nil (<nil>); want a policy"}},
-		{(*policy.Retry[int])(nil), []string{"policy 2 of 3 is nil (*policy.Retry[int]); want a policy"}},
-		{policy.PolicyFunc[int](nil), []string{"policy 2 of 3 is nil (policy.PolicyFunc[int]); want a policy"}},
-		{(*pipeline.Pipeline[int])(nil), []string{"policy 2 of 3 is nil (*pipeline.Pipeline[int]); want a policy"}},
+		{nil, []string{"policy 2 of 3 is nil; want a policy"}},
+		{(*policy.Retry[int])(nil), []string{"policy 2 of 3 is a nil *policy.Retry[int]; want a policy"}},
+		{policy.PolicyFunc[int](nil), []string{"policy 2 of 3 is a nil policy.PolicyFunc[int]; want a policy"}},
+		{(*pipeline.Pipeline[int])(nil), []string{"policy 2 of 3 is a nil *pipeline.Pipeline[int]; want a policy"}},
 		{pipeline.Pipeline[int]{}, nil},
 		{&pipeline.Pipeline[int]{}, nil},
 	} {
@@ -76,7 +76,12 @@ func TestCheckNamesEveryWrongField(t *testing.T) {
 			require.NotPanics(t, func() { pipeline.Wrap(c.policy) })
 			continue
 		}
-		require.EqualError(t, err, "pipeline: "+strings.Join(c.want, "\npipeline: "))
+		for i, want := range c.want {
+			if c.want[i] = "pipeline: " + want; !strings.HasPrefix(want, "policy 2") {
+				c.want[i] += " (policy 2 of 3)"
+			}
+		}
+		require.EqualError(t, err, strings.Join(c.want, "\n"))
 		var panicked any
 		func() {
 			defer func() { panicked = recover() }()
@@ -89,10 +94,10 @@ func TestCheckNamesEveryWrongField(t *testing.T) {
 // What is wrong with several policies is said of all of them.
 func TestCheckNamesTheMistakesOfAllPolicies(t *testing.T) {
 	err := pipeline.Check[int](&policy.Retry[int]{Attempts: -1}, nil, &policy.Fallback[int]{}, &policy.Timeout[int]{})
-	require.EqualError(t, err, "pipeline: Retry.Attempts is -1; want 0 or more\n"+
-		"pipeline: policy 2 of 4 is nil (<nil>); want a policy\n"+
-		"pipeline: Fallback.Func is nil; want a func, such as Static(v)\n"+
-		"pipeline: Timeout.Limit is 0s; want more than 0")
+	require.EqualError(t, err, "pipeline: Retry.Attempts is -1; want 0 or more (policy 1 of 4)\n"+
+		"pipeline: policy 2 of 4 is nil; want a policy\n"+
+		"pipeline: Fallback.Func is nil; want a func, such as Static(v) (policy 3 of 4)\n"+
+		"pipeline: Timeout.Limit is 0s; want more than 0 (policy 4 of 4)")
 	require.NoError(t, pipeline.Check[int]())
 }
 
@@ -191,3 +196,16 @@ func (speechless) Execute(ctx context.Context, next policy.Next[int]) (int, erro
 	return next.Do(ctx)
 }
 func (speechless) Describe() policy.Description { panic("speechless") }
+
+// A problem says which policy it is of, by its place and its name.
+func TestCheckSaysWhichPolicyIsWrong(t *testing.T) {
+	users := &policy.Retry[int]{Name: "users", Attempts: -1}
+	require.EqualError(t, pipeline.Check[int](users), `pipeline: Retry.Attempts is -1; want 0 or more ("users")`)
+	require.EqualError(t, pipeline.Check[int](users, &policy.Retry[int]{Attempts: -2}),
+		"pipeline: Retry.Attempts is -1; want 0 or more (policy 1 of 2, \"users\")\n"+
+			"pipeline: Retry.Attempts is -2; want 0 or more (policy 2 of 2)")
+	bad := &policy.Breaker[int]{Circuit: &policy.Circuit{Name: "users", Trip: policy.FailureRate{Ratio: 2, Window: -1}}}
+	require.EqualError(t, pipeline.Check[int](bad),
+		"pipeline: Circuit.Trip: FailureRate.Ratio is 2; want more than 0 and at most 1 (\"users\")\n"+
+			"pipeline: Circuit.Trip: FailureRate.Window is -1ns; want more than 0 (\"users\")")
+}

@@ -46,9 +46,9 @@ func ExampleCheck() {
 		&policy.Timeout[int]{},
 	))
 	// Output:
-	// pipeline: Retry.Attempts is -1; want 0 or more
-	// pipeline: Retry.Backoff: Exponential maximum is 1ms; want at least its base, 1s
-	// pipeline: Timeout.Limit is 0s; want more than 0
+	// pipeline: Retry.Attempts is -1; want 0 or more (policy 1 of 2)
+	// pipeline: Retry.Backoff: Exponential maximum is 1ms; want at least its base, 1s (policy 1 of 2)
+	// pipeline: Timeout.Limit is 0s; want more than 0 (policy 2 of 2)
 }
 
 // A bound func is called in the place of the original.

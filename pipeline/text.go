@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -87,7 +88,22 @@ func text[N int | time.Duration](b policy.Bound[N]) string {
 	if !b.Known() {
 		return b.Missing
 	}
+	if d, ok := any(b.Most).(time.Duration); ok {
+		return fmt.Sprint(legible(d))
+	}
 	return fmt.Sprint(b.Most)
+}
+
+// legible returns d rounded up to four digits, which is as much as a reader of a bound wants: 283.8ms for 283.724955ms.
+func legible(d time.Duration) time.Duration {
+	step := time.Duration(1)
+	for d/step >= 10_000 {
+		step *= 10
+	}
+	if rest := d % step; rest > 0 && d <= math.MaxInt64-step {
+		return d - rest + step
+	}
+	return d
 }
 
 // hinted is a bound, and what it grows to by the dependency's own wish if that is more.

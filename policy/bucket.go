@@ -12,7 +12,7 @@ import (
 )
 
 // ErrLimited is the Reason of a Rejection by a Bucket: its rate is used up. Until says from when on it is not.
-var ErrLimited = errors.New("rate limit reached")
+var ErrLimited = errors.New("too many calls")
 
 // A Bucket limits how often something happens: Rate times per Per, and Burst at once after a pause. Over any time t
 // it admits at most Burst + t·Rate/Per, to the nanosecond, and no fewer than that allows. If Configure changes the

@@ -53,7 +53,8 @@ func (r *Rejection) Error() string {
 	return text
 }
 
-// text returns what Error does, without the Cause.
+// text returns what Error does, without the Cause. It has no Until, so that the refusals of many openings are one text
+// in a log.
 func (r *Rejection) text() string {
 	text := r.Policy
 	if r.Name != "" {
@@ -61,9 +62,6 @@ func (r *Rejection) text() string {
 	}
 	if r.Reason != nil {
 		text += ": " + r.Reason.Error()
-	}
-	if !r.Until.IsZero() {
-		text += " until " + r.Until.Format(time.RFC3339Nano)
 	}
 	return text
 }

@@ -42,8 +42,7 @@ func TestRetryDoesNotWaitForAnAttemptThatWillBeRefused(t *testing.T) {
 			require.Equal(t, -1, got, "the failed attempt's value")
 			require.ErrorIs(t, err, errDown)
 			require.ErrorIs(t, err, policy.ErrOpen)
-			require.Equal(t, "down\nbreaker users: circuit is open until "+time.Unix(0, start).Add(30*time.Second).UTC().Format(time.RFC3339Nano),
-				err.Error(), "the cause is not repeated")
+			require.Equal(t, "down\nbreaker users: circuit is open", err.Error(), "the cause is not repeated")
 			gaveUp := recorder.Events(policy.GaveUp)
 			require.Len(t, gaveUp, 1)
 			require.Equal(t, policy.AttemptRefused, gaveUp[0].Reason)

@@ -22,6 +22,12 @@ func (p *problems) add(format string, args ...any) {
 
 // field adds what is wrong with a field, if anything.
 func (p *problems) field(name string, err error) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range several.Unwrap() {
+			p.field(name, one)
+		}
+		return
+	}
 	if err != nil {
 		p.add(".%s: %w", name, err)
 	}
