@@ -1,11 +1,8 @@
 package policy
 
 import (
-	"math"
-	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
 )
@@ -21,10 +18,14 @@ import (
 // allocates nothing; a call takes its lock twice and reads the clock twice. It must not be copied, and its fields
 // only be changed by Configure, after first use.
 //
-// It learns in rounds of about as many calls as may be in flight, all of which began after the round before, so that
-// each change is judged by what it did. Every thirty rounds, or when the limit has halved, it spends two rounds at
-// half of the limit, or less, where nothing queues, to see how long calls take then; AIMD has no need of that. A limit
-// that is not made use of does not grow.
+// The limit is adjusted once per round. A round ends after about one limit's worth of calls that started within it, so
+// each adjustment is judged by its own effect. A dropped call counts whenever it started, except that calls which started
+// before the limit was last lowered for a drop do not lower it again: one burst of timeouts is one event. After a drop the
+// limit does not grow for as long as the dropped call took, because the effect of lowering it does not show earlier.
+//
+// When calls take longer than they should, and when the limit has halved, two rounds run at half of the limit, or less, to
+// measure the baseline latency: what calls take when nothing queues. That is at most every thirty rounds, and more rarely as
+// long as it finds nothing new; AIMD has no need of it. A limit that is not made use of does not grow.
 type Limit struct {
 	Name      string
 	Algorithm Algorithm   // how the limit follows what calls tell; nil means Gradient{}
@@ -39,21 +40,26 @@ type Limit struct {
 	inFlight int
 	refusal  *Rejection
 	round    round
-	unloaded float64 // nanoseconds that calls take where nothing queues; 0 for not known
-	probe    int     // rounds left of a look at that
-	depth    int     // how often the limit is halved for it
-	latest   float64 // nanoseconds that calls took in the last round without a drop
-	since    int     // rounds since the last probe
-	at       float64 // the limit then
+	lowered  int64 // when the limit was last lowered for a drop
+	holds    int64 // until when it does not grow
+	baseline baseline
 }
 
-// A round is what the calls told that began in it.
+// A round is what the calls that began in it have shown.
 type round struct {
 	begun int64   // when
 	calls int     // that count
 	sum   float64 // of their nanoseconds
 	peak  int     // calls in flight, at most
-	drop  bool    // the dependency dropped one
+	drop  bool    // the dependency dropped a call
+}
+
+// latency is the mean of the round's calls in nanoseconds, or 0 if none counts. A coarse clock may measure 0.
+func (r *round) latency() float64 {
+	if r.calls == 0 {
+		return 0
+	}
+	return max(1, r.sum/float64(r.calls))
 }
 
 const (
@@ -61,10 +67,6 @@ const (
 	defaultMaxLimit = 1000
 	leastCalls      = 20 // in a round
 	mostCalls       = 200
-	probeRounds     = 2 // the first drains what is queued
-	probeEvery      = 30
-	firstProbe      = 5   // rounds after the beginning, which may have been busy already
-	stillQueued     = 0.6 // of the latency, for half the calls in flight: nearly all of it is waiting
 	priorities      = 10
 	largestLimit    = 1_000_000
 )
@@ -97,9 +99,10 @@ func (a *Admission) Done(o Outcome) {
 
 // Load is the calls in flight, and how many may be now.
 func (l *Limit) Load() (inFlight, limit int) {
+	now := clock.OrSystem(l.Clock).Nanos()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.begin()
+	l.begin(now)
 	return l.inFlight, l.allowed()
 }
 
@@ -109,8 +112,8 @@ func (l *Limit) Idle() bool {
 	return inFlight == 0
 }
 
-// allowed is how many calls may be in flight, which is a part of the limit during a probe.
-func (l *Limit) allowed() int { return max(l.least(), int(l.limit)>>l.depth) }
+// allowed is how many calls may be in flight, which is a part of the limit while the baseline is measured.
+func (l *Limit) allowed() int { return max(l.least(), int(l.limit)>>l.baseline.depth) }
 
 func (l *Limit) admit(priority int) (begun int64, err error) {
 	if err := l.verdict.by(l.Validate); err != nil {
@@ -119,7 +122,7 @@ func (l *Limit) admit(priority int) (begun int64, err error) {
 	begun = clock.OrSystem(l.Clock).Nanos()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.begin()
+	l.begin(begun)
 	tenths := priorities - min(max(priority, 0), priorities-1)
 	if l.inFlight*priorities >= l.allowed()*tenths {
 		if l.refusal == nil {
@@ -137,64 +140,52 @@ func (l *Limit) finish(begun int64, o Outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inFlight--
-	if o = o.known(); o == Ignored || begun < l.round.begun {
-		return
-	}
 	r := &l.round
-	if o == TransientFailure {
+	switch o.known() {
+	case Ignored:
+		return
+	case TransientFailure:
+		if begun < l.lowered {
+			return // the limit has been lowered since: this tells nothing of the one of now
+		}
 		r.drop = true
-	} else {
+		l.lowered, l.holds = now, clock.After(now, clock.Since(begun, now))
+	default:
+		if begun < r.begun {
+			return
+		}
 		r.calls++
 		r.sum += float64(clock.Since(begun, now))
 	}
 	if r.drop || float64(r.calls) >= min(mostCalls, max(leastCalls, l.limit)) {
-		l.learn()
+		l.learn(now)
 		l.round = round{begun: now, peak: l.inFlight}
 	}
 }
 
 // learn draws the conclusions from a round.
-func (l *Limit) learn() {
-	latency := 0.0
-	if l.round.calls > 0 {
-		latency = max(1, l.round.sum/float64(l.round.calls)) // by a clock too coarse for it, they take no time
-	}
-	used := float64(l.round.peak) > l.limit/2
-	switch {
-	case l.round.drop: // a look that was under way begins anew
-	case l.probe > 0:
-		if l.probe--; l.probe > 0 {
+func (l *Limit) learn(now int64) {
+	latency, used := l.round.latency(), float64(l.round.peak) > l.limit/2
+	if !l.round.drop {
+		if measuring := l.baseline.learn(latency, l.limit, used, l.allowed() > l.least()); measuring {
 			return
 		}
-		if before := l.latest; latency < stillQueued*before && l.allowed() > l.least() {
-			l.latest, l.probe = latency, probeRounds
-			l.depth++
-			return
-		}
-		l.unloaded, l.since, l.at, l.depth = latency, 0, l.limit, 0
-		return
-	case !used || l.unloaded == 0:
-		l.unloaded, l.since, l.at = latency, 0, l.limit
-	case latency < l.unloaded:
-		l.unloaded = latency
 	}
-	next := l.algorithm().next(l.limit, latency, l.unloaded, l.round.drop)
-	if next < l.limit || used {
+	next := l.algorithm().next(l.limit, latency, l.baseline.latency, l.round.drop)
+	if next < l.limit || used && now >= l.holds {
 		l.limit = min(float64(l.most()), max(float64(l.least()), next))
 	}
-	if !l.round.drop {
-		l.latest = latency
-	}
-	if l.since++; l.algorithm().compares() && (l.since >= probeEvery || l.limit < l.at/2) {
-		l.probe, l.depth = probeRounds, 1
+	if l.algorithm().compares() {
+		l.baseline.schedule(latency, l.limit)
 	}
 }
 
 // begin is called with the lock held.
-func (l *Limit) begin() {
+func (l *Limit) begin(now int64) {
 	if l.limit == 0 {
 		l.limit = float64(l.initial())
-		l.at, l.since = l.limit, probeEvery-firstProbe
+		l.round.begun, l.lowered, l.holds = now, now, now
+		l.baseline.begin(l.limit)
 	}
 }
 
@@ -248,7 +239,7 @@ func (l *Limit) Configure(change func(*Limit)) error {
 			l.Algorithm, l.Initial, l.Min, l.Max = n.Algorithm, n.Initial, n.Min, n.Max
 			if begun {
 				l.limit = min(float64(l.most()), max(float64(l.least()), l.limit))
-				l.at = min(l.at, l.limit)
+				l.baseline.at = min(l.baseline.at, l.limit)
 			}
 		})
 }
@@ -280,154 +271,5 @@ func (l *Limit) Validate() error {
 		p.field("Algorithm", l.Algorithm.validate())
 	}
 	p.clock(l.Clock)
-	return p.join()
-}
-
-// An Algorithm says how a [Limit] follows what its calls tell: [AIMD], [Vegas] or [Gradient].
-type Algorithm interface {
-	String() string
-
-	// next is the limit after a round in which calls took latency, and would take unloaded where nothing queues, both
-	// in nanoseconds.
-	next(limit, latency, unloaded float64, drop bool) float64
-	compares() bool // whether it goes by what calls take where nothing queues
-	validate() error
-}
-
-func decimal(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
-
-// dropped is what a drop leaves of a limit, where an algorithm has nothing of its own to say.
-const dropped = 0.9
-
-// AIMD adds one to the limit in every round without a drop, and multiplies it by Backoff after one. It knows nothing of
-// latencies, so that it needs a dependency that refuses, or a Timeout around the call.
-//
-// Source: Dah-Ming Chiu and Raj Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in
-// Computer Networks", 1989.
-type AIMD struct {
-	Backoff float64 // what a drop leaves of the limit, in (0, 1); 0 means 0.9
-}
-
-func (a AIMD) backoff() float64 {
-	if a.Backoff == 0 {
-		return dropped
-	}
-	return a.Backoff
-}
-
-// String is what Explain shows.
-func (a AIMD) String() string { return "AIMD, backoff " + decimal(a.backoff()) }
-
-func (a AIMD) next(limit, _, _ float64, drop bool) float64 {
-	if drop {
-		return limit * a.backoff()
-	}
-	return limit + 1
-}
-
-func (AIMD) compares() bool { return false }
-
-func (a AIMD) validate() error {
-	p := problems{owner: "AIMD"}
-	if a.Backoff != 0 && !(a.Backoff > 0 && a.Backoff < 1) { // NaN is neither
-		p.add(".Backoff is %v; want more than 0 and less than 1, or 0 for %v", a.Backoff, dropped)
-	}
-	return p.join()
-}
-
-// Vegas keeps so many calls queued at the dependency as it takes to know that it is busy: by the latencies it estimates
-// how many are, and lets in more below Alpha, fewer above Beta. A drop leaves nine tenths.
-//
-// Source: Lawrence Brakmo and Larry Peterson, "TCP Vegas: End to End Congestion Avoidance on a Global Internet", 1995.
-type Vegas struct {
-	Alpha int // calls that may queue at least, 1 or more; 0 means 3
-	Beta  int // and at most, more than Alpha; 0 means twice Alpha
-}
-
-func (v Vegas) bounds() (alpha, beta float64) {
-	alpha, beta = float64(v.Alpha), float64(v.Beta)
-	if v.Alpha == 0 {
-		alpha = 3
-	}
-	if v.Beta == 0 {
-		beta = 2 * alpha
-	}
-	return alpha, beta
-}
-
-// String is what Explain shows.
-func (v Vegas) String() string {
-	alpha, beta := v.bounds()
-	return "Vegas, " + decimal(alpha) + " to " + decimal(beta) + " queued"
-}
-
-func (v Vegas) next(limit, latency, unloaded float64, drop bool) float64 {
-	if drop {
-		return limit * dropped
-	}
-	alpha, beta := v.bounds()
-	step := math.Log2(max(2, limit)) // more than one: a limit of hundreds has far to go
-	switch queued := limit * (1 - unloaded/max(unloaded, latency)); {
-	case queued < alpha:
-		return limit + step
-	case queued > beta:
-		return limit - step
-	default:
-		return limit
-	}
-}
-
-func (Vegas) compares() bool { return true }
-
-func (v Vegas) validate() error {
-	p := problems{owner: "Vegas"}
-	notNegative(&p, "Alpha", v.Alpha)
-	notNegative(&p, "Beta", v.Beta)
-	if alpha, beta := v.bounds(); v.Beta > 0 && v.Alpha >= 0 && beta <= alpha {
-		p.add(".Beta is %d; want more than Alpha, which is %v", v.Beta, alpha)
-	}
-	return p.join()
-}
-
-// Gradient multiplies the limit by how much longer calls take than where nothing queues, as far as that is more than
-// Tolerance; while it is not, there is room for a queue, and it adds the square root of the limit. A drop leaves nine
-// tenths.
-//
-// After Netflix's concurrency-limits (Gradient2Limit, https://github.com/Netflix/concurrency-limits), which adds room for
-// the queue to a limit that it has just lowered, too, and lets what it compares with drift along.
-type Gradient struct {
-	Tolerance float64 // of the latency, by that where nothing queues, 1 or more; 0 means 1.5
-}
-
-const defaultTolerance = 1.5
-
-func (g Gradient) tolerance() float64 {
-	if g.Tolerance == 0 {
-		return defaultTolerance
-	}
-	return g.Tolerance
-}
-
-// String is what Explain shows.
-func (g Gradient) String() string { return "gradient, tolerance " + decimal(g.tolerance()) }
-
-func (g Gradient) next(limit, latency, unloaded float64, drop bool) float64 {
-	if drop {
-		return limit * dropped
-	}
-	gradient := g.tolerance() * unloaded / max(unloaded, latency, float64(time.Nanosecond))
-	if gradient >= 1 {
-		return limit + math.Sqrt(limit)
-	}
-	return limit * max(0.5, gradient)
-}
-
-func (Gradient) compares() bool { return true }
-
-func (g Gradient) validate() error {
-	p := problems{owner: "Gradient"}
-	if g.Tolerance != 0 && !(g.Tolerance >= 1 && g.Tolerance <= 100) { // NaN is neither
-		p.add(".Tolerance is %v; want 1 to 100, or 0 for %v", g.Tolerance, defaultTolerance)
-	}
 	return p.join()
 }

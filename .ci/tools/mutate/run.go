@@ -27,6 +27,7 @@ type suite struct {
 
 	temp   string
 	binary string             // of all mutants that share a build
+	rapid  bool               // the tests know rapid's flags
 	took   map[string]float64 // by test, in seconds, without a mutant
 	tests  map[int][]string   // those that come by a mutant
 }
@@ -144,6 +145,11 @@ func (s *suite) prepare() error {
 			}
 		}
 	}
+	deps, err := s.output("go", "list", "-test", "-deps", ".")
+	if err != nil {
+		return err
+	}
+	s.rapid = strings.Contains(deps, "pgregory.net/rapid\n")
 	s.binary = filepath.Join(s.temp, "tests")
 	for {
 		path, err := overlay(s.dir, strings.TrimSpace(name), s.temp, s.files)
@@ -306,7 +312,7 @@ func (s *suite) output(name string, args ...string) (string, error) {
 func (s *suite) command(env []string, limit time.Duration, name string, args ...string) verdict {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	if name != "go" {
+	if name != "go" && s.rapid {
 		args = append(args, "-rapid.shrinktime=0", "-rapid.nofailfile")
 	}
 	command := exec.CommandContext(ctx, name, args...)
