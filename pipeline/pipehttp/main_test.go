@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/pprof"
 	"testing"
@@ -12,6 +13,9 @@ import (
 
 // No goroutine outlives the tests: connections are closed, contexts freed.
 func TestMain(m *testing.M) {
+	signals := make(chan os.Signal, 1) // the fuzzer listens for signals on a goroutine that stays: start it now
+	signal.Notify(signals, os.Interrupt)
+	signal.Stop(signals)
 	before := runtime.NumGoroutine()
 	code := m.Run()
 	http.DefaultClient.CloseIdleConnections()

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -58,40 +56,6 @@ func Classify(r *http.Response, err error) policy.Outcome {
 	default:
 		return policy.Success
 	}
-}
-
-// longestHint is where a Retry-After stops being a plan and becomes nonsense.
-const longestHint = 366 * 24 * time.Hour
-
-// Hint is how long a response asks to be left alone, by Retry-After: a number of seconds, or a date, which counts from
-// the response's own Date where it has one, so that clocks that differ do no harm. A date in the past is 0, and so is
-// what is malformed, negative, or more than a year away. With an error it is policy.HintOf(err). It is safe with nil.
-func Hint(r *http.Response, err error) time.Duration {
-	if r == nil {
-		return policy.HintOf(err)
-	}
-	value := strings.TrimSpace(r.Header.Get("Retry-After"))
-	if value == "" {
-		return policy.HintOf(err)
-	}
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
-		if seconds < 0 || seconds > int64(longestHint/time.Second) {
-			return 0
-		}
-		return time.Duration(seconds) * time.Second
-	}
-	until, parseErr := http.ParseTime(value)
-	if parseErr != nil {
-		return 0
-	}
-	now, parseErr := http.ParseTime(r.Header.Get("Date"))
-	if parseErr != nil {
-		now = clock.Time(clock.System, clock.System.Nanos())
-	}
-	if d := until.Sub(now); d > 0 && d <= longestHint {
-		return d
-	}
-	return 0
 }
 
 const (

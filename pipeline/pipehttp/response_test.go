@@ -36,43 +36,6 @@ func TestClassify(t *testing.T) {
 	require.Equal(t, policy.PermanentFailure, pipehttp.Classify(nil, fmt.Errorf("get: %w", &tls.CertificateVerificationError{Err: io.EOF})))
 }
 
-// Scenario 39: seconds, dates, dates in the past, negative, absurd and malformed values.
-func TestHint(t *testing.T) {
-	date := "Mon, 02 Jan 2006 15:04:05 GMT"
-	for _, test := range []struct {
-		value, date string
-		want        time.Duration
-	}{
-		{"120", "", 2 * time.Minute},
-		{" 7 ", "", 7 * time.Second},
-		{"0", "", 0},
-		{"-5", "", 0},
-		{"100000000000", "", 0},
-		{"99999999999999999999999", "", 0},
-		{"1.5", "", 0},
-		{"soon", "", 0},
-		{"", "", 0},
-		{"Mon, 02 Jan 2006 15:05:05 GMT", date, time.Minute},
-		{"Mon, 02 Jan 2006 15:04:05 GMT", date, 0},
-		{"Mon, 02 Jan 2006 14:04:05 GMT", date, 0},
-		{"Mon, 02 Jan 2106 14:04:05 GMT", date, 0},
-	} {
-		r := &http.Response{Header: http.Header{"Retry-After": {test.value}, "Date": {test.date}}}
-		require.Equal(t, test.want, pipehttp.Hint(r, nil), "%q", test.value)
-	}
-	require.Zero(t, pipehttp.Hint(nil, nil))
-	require.Zero(t, pipehttp.Hint(&http.Response{}, nil))
-	require.Equal(t, time.Hour, pipehttp.Hint(nil, policy.RetryAfter(io.EOF, time.Hour)))
-}
-
-// Without a Date the hint counts from the time of now.
-func TestHintWithoutDateCountsFromNow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &http.Response{Header: http.Header{"Retry-After": {time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)}}}
-		require.Equal(t, 90*time.Second, pipehttp.Hint(r, nil))
-	})
-}
-
 // endless is a body that never ends.
 type endless struct{ read, closed atomic.Int64 }
 
