@@ -117,6 +117,8 @@ func TestHandlerRefusesWhatCannotWork(t *testing.T) {
 	next := http.NotFoundHandler()
 	for want, p := range map[string]pipeline.Pipeline[struct{}]{
 		"may call 3 times": pipeline.Wrap(&policy.Retry[struct{}]{}),
+		"has a fallback":   pipeline.Wrap(&policy.Fallback[struct{}]{Func: policy.Static(struct{}{})}),
+		"has a stale":      pipeline.Wrap[struct{}](pipeline.Wrap(&policy.Stale[struct{}]{MaxAge: time.Hour}).Named("inner")),
 		"detaches":         pipeline.Wrap(&policy.Timeout[struct{}]{Limit: time.Second, Detach: true}),
 		"does not say": pipeline.Wrap[struct{}](policy.PolicyFunc[struct{}](
 			func(ctx context.Context, next policy.Next[struct{}]) (struct{}, error) { return next.Do(ctx) })),
@@ -134,8 +136,8 @@ func TestHandlerRefusesWhatCannotWork(t *testing.T) {
 func TestHandlerLetsPanicsPass(t *testing.T) {
 	circuit := &policy.Circuit{Trip: policy.Consecutive(1)}
 	h := pipehttp.Handler(pipeline.Wrap(&policy.Breaker[struct{}]{Circuit: circuit}),
-		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
-	require.PanicsWithValue(t, http.ErrAbortHandler, func() { serve(h) })
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom") }))
+	require.PanicsWithValue(t, "boom", func() { serve(h) })
 	require.Equal(t, policy.Open, circuit.State())
 }
 

@@ -2,6 +2,7 @@ package pipehttp
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -45,10 +46,13 @@ func (w *writer) implicit() {
 // Flush implements http.Flusher.
 func (w *writer) Flush() { _ = w.FlushError() }
 
-// FlushError is what http.ResponseController's Flush calls.
+// FlushError is what http.ResponseController's Flush calls. A writer that cannot flush has not begun a response.
 func (w *writer) FlushError() error {
-	w.implicit()
-	return http.NewResponseController(w.ResponseWriter).Flush()
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	if !errors.Is(err, http.ErrNotSupported) {
+		w.implicit()
+	}
+	return err
 }
 
 // Hijack implements http.Hijacker.
