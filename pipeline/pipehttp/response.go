@@ -1,7 +1,6 @@
 package pipehttp
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -18,17 +17,18 @@ import (
 // and 10 seconds for each attempt to bring a response. Retries of a host are at most a fifth of its calls, besides
 // two to begin with or saved up within an hour, so that many clients together do not keep a host down that has failed.
 func Default(host string) pipeline.Pipeline[*http.Response] {
+	return defaultPipeline(host).Means(Meaning)
+}
+
+func defaultPipeline(host string) pipeline.Pipeline[*http.Response] {
 	budget := &policy.Budget{Ratio: 0.2, Cap: 2, TTL: time.Hour}
 	for range 10 {
 		budget.Deposit() // so that a program's only call can be tried again
 	}
 	circuit := &policy.Circuit{Name: host, Trip: policy.FailureRate{Ratio: 0.5, Window: 10 * time.Second, MinCalls: 20}}
 	return pipeline.Wrap(
-		&policy.Retry[*http.Response]{
-			Classify: Classify, Hint: Hint, Discard: Discard,
-			Budget: budget,
-		},
-		&policy.Breaker[*http.Response]{Circuit: circuit, Classify: Classify},
+		&policy.Retry[*http.Response]{Budget: budget},
+		&policy.Breaker[*http.Response]{Circuit: circuit},
 		&policy.Timeout[*http.Response]{Limit: 10 * time.Second},
 	).Named(host)
 }
@@ -76,14 +76,6 @@ func Discard(r *http.Response) {
 	late := clock.System.AfterFunc(longestDrain, func() { _ = r.Body.Close() })
 	defer late.Stop()
 	_, _ = io.CopyN(io.Discard, r.Body, mostDrained)
-}
-
-// once returns ctx marked by policy.Once unless the request may be sent again.
-func once(ctx context.Context, r *http.Request) context.Context {
-	if rewindable(r) && idempotent(r) {
-		return ctx
-	}
-	return policy.Once(ctx)
 }
 
 func rewindable(r *http.Request) bool {

@@ -31,8 +31,8 @@ type Transport struct {
 	Base http.RoundTripper
 
 	// Pipeline makes the pipeline of a host, once for as long as it is remembered; nil means Default. A host is a
-	// request's URL.Host in lower case, without the port that its scheme implies. Its Retry and Breaker want Classify,
-	// Hint and Discard of this package: without them a status of 503 is a success like any other response.
+	// request's URL.Host in lower case, without the port that its scheme implies. Its policies go by Meaning, except for
+	// what they say themselves.
 	Pipeline func(host string) pipeline.Pipeline[*http.Response]
 
 	// Hosts is how many are remembered; 0 means 1024. Beyond that a host is evicted when a new one comes, preferably one
@@ -51,6 +51,7 @@ type host struct {
 	circuits []*policy.Circuit
 	alone    bool         // no two attempts of a call overlap
 	calls    atomic.Int64 // under way
+	pace     pace
 }
 
 // Loss returns how much is lost by evicting the host: 1 while a call is in flight, or else what its circuits say.
@@ -80,13 +81,17 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	h := t.host(r.URL)
 	h.calls.Add(1)
 	defer h.calls.Add(-1)
-	c.alone = h.alone
+	c.host = h
 	var kept *http.Response
 	defer func() { c.end(kept) }()
-	response, err := h.pipeline.Do(once(r.Context(), r), c.attempt)
+	ctx := r.Context()
+	if c.once = !rewindable(r) || !idempotent(r); c.once {
+		ctx = policy.Once(ctx)
+	}
+	response, err := h.pipeline.Do(ctx, c.attempt)
 	if err != nil {
 		Discard(response)
-		return nil, err
+		return nil, c.unmarked(err)
 	}
 	if response == nil {
 		return nil, errNoResponse
@@ -106,11 +111,11 @@ func (t *Transport) host(u *url.URL) *host {
 	t.once.Do(func() {
 		build := t.Pipeline
 		if build == nil {
-			build = Default
+			build = defaultPipeline
 		}
 		t.hosts.Max = t.Hosts
 		t.hosts.New = func(name string) *host {
-			p := build(name)
+			p := build(name).Means(ownMeaning)
 			b := p.Explain().Bounds
 			return &host{pipeline: p, circuits: p.Circuits(), alone: b.AtOnce.Known() && b.AtOnce.Most <= 1 && !b.Detaches}
 		}
