@@ -34,13 +34,13 @@ func failure(r *http.Response) error {
 	if r == nil {
 		return errNothing
 	}
-	return failedStatus(r.StatusCode)
+	return statusError(r.StatusCode)
 }
 
-// A failedStatus is the error that stands for a response with that status.
-type failedStatus int
+// A statusError is the error that stands for a response with that status.
+type statusError int
 
-func (s failedStatus) Error() string {
+func (s statusError) Error() string {
 	if text := http.StatusText(int(s)); text != "" {
 		return fmt.Sprintf("%d %s", int(s), text)
 	}

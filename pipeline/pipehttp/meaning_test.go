@@ -324,27 +324,27 @@ func TestTransportDoesNotBlameTheHostForItsCallers(t *testing.T) {
 		"expired": func(client *http.Client) {
 			ctx, cancel := context.WithTimeout(t.Context(), 0)
 			defer cancel()
-			get(t, ctx, client, server.URL)
+			get(ctx, t, client, server.URL)
 		},
 		"30 µs of patience": func(client *http.Client) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Microsecond)
 			defer cancel()
-			get(t, ctx, client, server.URL)
+			get(ctx, t, client, server.URL)
 		},
 		"1 ms of patience with a slow page": func(client *http.Client) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			defer cancel()
-			get(t, ctx, client, server.URL+"/slow")
+			get(ctx, t, client, server.URL+"/slow")
 		},
 		"canceled with a cause": func(client *http.Client) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			cancel(why)
-			get(t, ctx, client, server.URL)
+			get(ctx, t, client, server.URL)
 		},
 		"canceled with a cause on the way": func(client *http.Client) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(time.Millisecond, func() { cancel(why) })
-			get(t, ctx, client, server.URL+"/slow")
+			get(ctx, t, client, server.URL+"/slow")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -353,12 +353,21 @@ func TestTransportDoesNotBlameTheHostForItsCallers(t *testing.T) {
 			for range 100 {
 				call(client)
 			}
-			require.NoError(t, get(t, t.Context(), client, server.URL), "one with patience")
+			require.NoError(t, get(t.Context(), t, client, server.URL), "one with patience")
 		})
 	}
 }
 
-func get(t *testing.T, ctx context.Context, client *http.Client, url string) error {
+// A base that says context.Canceled while the caller waits has failed like any other.
+func TestTransportBlamesTheHostForACancellationOfItsOwn(t *testing.T) {
+	circuit, p := watched()
+	tr := &pipehttp.Transport{Pipeline: p, Base: tripper(func(*http.Request) (*http.Response, error) { return nil, context.Canceled })}
+	_, err := tr.RoundTrip(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://a/", nil))
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 3, circuit.Snapshot().Failures)
+}
+
+func get(ctx context.Context, t *testing.T, client *http.Client, url string) error {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	require.NoError(t, err)

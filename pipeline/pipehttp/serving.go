@@ -30,11 +30,6 @@ var (
 	errNotCalled = &policy.Rejection{Policy: "handler", Reason: errors.New("the pipeline did not call it")}
 )
 
-// A statusError reports a status of 500 and up to the pipeline.
-type statusError int
-
-func (e statusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
-
 // serve is the func that runs through the pipeline. It returns what the pipeline should know of the call.
 func (s *serving) serve(ctx context.Context) (err error) {
 	s.called = true

@@ -42,8 +42,8 @@ func overBoth(t *testing.T, h http.HandlerFunc, test func(t *testing.T, url stri
 func watched() (*policy.Circuit, func(string) pipeline.Pipeline[*http.Response]) {
 	circuit := &policy.Circuit{Trip: policy.FailureCount{Ratio: 1, Last: 100}}
 	p := pipeline.Wrap(
-		&policy.Retry[*http.Response]{Backoff: policy.Constant(0), Classify: pipehttp.Classify},
-		&policy.Breaker[*http.Response]{Circuit: circuit, Classify: pipehttp.Classify},
+		&policy.Retry[*http.Response]{Backoff: policy.Constant(0)},
+		&policy.Breaker[*http.Response]{Circuit: circuit},
 	)
 	return circuit, func(string) pipeline.Pipeline[*http.Response] { return p }
 }

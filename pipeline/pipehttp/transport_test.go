@@ -30,8 +30,8 @@ func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r
 // impatient is a pipeline with three attempts, without waits.
 func impatient(string) pipeline.Pipeline[*http.Response] {
 	return pipeline.Wrap(&policy.Retry[*http.Response]{
-		Backoff: policy.Constant(0), Classify: pipehttp.Classify, Discard: pipehttp.Discard,
-		Hint: func(*http.Response, error) time.Duration { return 0 },
+		Backoff: policy.Constant(0),
+		Hint:    func(*http.Response, error) time.Duration { return 0 },
 	})
 }
 
@@ -90,7 +90,7 @@ func TestTransportLeavesNoConnectionsBehind(t *testing.T) {
 	require.LessOrEqual(t, ours, plain)
 }
 
-// A Retry without a Discard leaks nothing either: an attempt frees what the ones before it returned.
+// A Retry whose Discard does nothing leaks nothing either: an attempt frees what the ones before it returned.
 func TestTransportFreesResponsesThatNobodyDiscards(t *testing.T) {
 	var closed, calls atomic.Int64
 	tr := &pipehttp.Transport{
@@ -99,7 +99,7 @@ func TestTransportFreesResponsesThatNobodyDiscards(t *testing.T) {
 			return &http.Response{StatusCode: 503, Body: closing{strings.NewReader("busy"), &closed}}, nil
 		}),
 		Pipeline: func(string) pipeline.Pipeline[*http.Response] {
-			return pipeline.Wrap(&policy.Retry[*http.Response]{Backoff: policy.Constant(0), Classify: pipehttp.Classify})
+			return pipeline.Wrap(&policy.Retry[*http.Response]{Backoff: policy.Constant(0), Discard: func(*http.Response) {}})
 		},
 	}
 	response, err := tr.RoundTrip(httptest.NewRequest(http.MethodGet, "http://a/", nil))
@@ -139,13 +139,13 @@ func TestTransportFreesWhatItDoesNotReturn(t *testing.T) {
 		}
 
 		_, err := run(takes(0), &policy.Fallback[*http.Response]{
-			Classify: pipehttp.Classify, Func: policy.Static(&http.Response{StatusCode: 200}),
+			Func: policy.Static(&http.Response{StatusCode: 200}),
 		})
 		require.NoError(t, err)
 		require.EqualValues(t, 1, closed.Load(), "replaced")
 
 		response, err := run(takes(0), &policy.Fallback[*http.Response]{
-			Classify: pipehttp.Classify, Func: func(_ context.Context, r *http.Response, _ error) (*http.Response, error) {
+			Func: func(_ context.Context, r *http.Response, _ error) (*http.Response, error) {
 				changed := *r
 				changed.StatusCode = 200
 				return &changed, nil
