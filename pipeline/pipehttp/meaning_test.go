@@ -419,3 +419,33 @@ func TestTransportCountsADeadlineThatLeftTheHostItsTime(t *testing.T) {
 		require.False(t, counts(time.Millisecond-1), "less is about the caller")
 	})
 }
+
+func ExampleMeaning() {
+	calls := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if calls++; calls < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer server.Close()
+
+	// A pipeline around a client, where a Transport inside the client does not fit.
+	p := pipeline.Wrap(
+		&policy.Retry[*http.Response]{Backoff: policy.Constant(time.Millisecond)},
+		&policy.Timeout[*http.Response]{Limit: time.Second},
+	).Means(pipehttp.Meaning)
+	response, err := p.Do(context.Background(), func(ctx context.Context) (*http.Response, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		if err != nil {
+			return nil, policy.Permanent(err)
+		}
+		return server.Client().Do(request)
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = response.Body.Close() }()
+	fmt.Println(response.Status, "after", calls, "calls")
+	// Output: 200 OK after 3 calls
+}

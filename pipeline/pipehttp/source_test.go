@@ -29,6 +29,7 @@ func overBoth(t *testing.T, h http.HandlerFunc, test func(t *testing.T, url stri
 		t.Run(protocol, func(t *testing.T) {
 			server := httptest.NewUnstartedServer(h)
 			server.EnableHTTP2 = protocol == "HTTP2"
+			server.Config.ErrorLog = quiet
 			server.StartTLS()
 			defer server.Close()
 			base := server.Client().Transport.(*http.Transport)
@@ -103,6 +104,9 @@ func TestTransportDoesNotBlameTheHostForARequestThatCannotBeSent(t *testing.T) {
 	overBoth(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	}, func(t *testing.T, target string, base *http.Transport) {
+		response, err := (&http.Client{Transport: base}).Get(target) // by now the client knows the server's limits
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
 		requests := maps.Clone(both)
 		if base.ForceAttemptHTTP2 {
 			maps.Copy(requests, http2)
