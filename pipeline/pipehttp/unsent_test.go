@@ -121,6 +121,50 @@ func TestTransportSendsAPostOnceThatWasSent(t *testing.T) {
 	require.Equal(t, 1, tries)
 }
 
+// brittle is a connection that can be cut off from the server without reading being any the wiser.
+type brittle struct {
+	net.Conn
+	cut *atomic.Bool
+}
+
+func (b brittle) Write(p []byte) (int, error) {
+	if b.cut.Load() {
+		return 0, io.ErrClosedPipe
+	}
+	return b.Conn.Write(p)
+}
+
+// Net/http sends a POST over another connection if an idle one takes nothing of it. If it gets no other one the POST was
+// not sent.
+func TestTransportSendsAPostAgainThatAnIdleConnectionDidNotTake(t *testing.T) {
+	var seen atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { seen.Add(1) }))
+	defer server.Close()
+	var cut atomic.Bool
+	dials := 0
+	base := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		dials++
+		if dials == 2 || dials == 3 {
+			return nil, io.ErrUnexpectedEOF
+		}
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if dials == 1 && err == nil {
+			conn = brittle{conn, &cut}
+		}
+		return conn, err
+	}}
+	defer base.CloseIdleConnections()
+	client := &http.Client{Transport: &pipehttp.Transport{Base: base, Pipeline: impatient}}
+	for n := range int64(2) {
+		response, err := client.Post(server.URL, "text/plain", strings.NewReader("x"))
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, n+1, seen.Load())
+		cut.Store(true)
+	}
+	require.Equal(t, 4, dials)
+}
+
 // A policy that calls again whatever the context says finds the request spent.
 func TestTransportSendsAPostOnceUnderAPolicyThatDoesNotKnowOnce(t *testing.T) {
 	stubborn := policy.PolicyFunc[*http.Response](func(ctx context.Context, next policy.Next[*http.Response]) (*http.Response, error) {
