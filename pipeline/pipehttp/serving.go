@@ -61,17 +61,20 @@ func (s *serving) gone() bool { return s.request.Context().Err() == context.Canc
 // recovered returns the error for a panic that does not count, and panics again with every other. A nil value means
 // runtime.Goexit, which goes on by itself.
 func (s *serving) recovered(value any) error {
+	aborted := value == http.ErrAbortHandler
+	if value != nil && !aborted && !s.gone() {
+		panic(value)
+	}
 	switch {
 	case value == nil:
 		return nil
-	case value == http.ErrAbortHandler:
+	case aborted:
 		s.panic = value
 		return errAborted
-	case s.gone():
+	default:
 		s.panic = &policy.Panic{Value: value, Stack: debug.Stack()}
 		return errGone
 	}
-	panic(value)
 }
 
 // escalate panics as next has done, now that the pipeline cannot mistake it for a failure.
