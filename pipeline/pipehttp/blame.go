@@ -40,7 +40,6 @@ func (c *call) unmarked(err error) error {
 var invalid = [...]string{
 	"http: ContentLength=",
 	"http: Request.ContentLength=",
-	"http: Request.Write on Request with no Host",
 	"http: invalid Host header",
 	"http: nil Request.",
 	"http: no Host in request URL",
@@ -48,7 +47,6 @@ var invalid = [...]string{
 	"net/http: can't write control character in Request.URL",
 	"net/http: invalid ", // header, trailer, method
 	"unsupported protocol scheme",
-	"http2: Request.URL is nil",
 	"http2: invalid ", // header, trailer, Host, :path, and those that HTTP/2 does not have
 	"http2: request body larger than specified content length",
 	"http2: request header list larger than",

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -99,6 +100,7 @@ func TestTransportDoesNotBlameTheHostForARequestThatCannotBeSent(t *testing.T) {
 	http2 := map[string]func(r *http.Request){
 		"a header of another connection": func(r *http.Request) { r.Header.Set("Transfer-Encoding", "gzip") },
 		"a path that is none":            func(r *http.Request) { r.URL.Opaque = "a" },
+		"a host that is none":            func(r *http.Request) { r.Host = "a{b" },
 		"headers without end":            func(r *http.Request) { r.Header.Set("X", strings.Repeat("x", 2<<20)) },
 	}
 	overBoth(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -133,6 +135,33 @@ func TestTransportDoesNotBlameTheHostForARequestThatCannotBeSent(t *testing.T) {
 			})
 		}
 	})
+}
+
+// A proxy is not given a request for a host that is none.
+func TestTransportDoesNotBlameTheHostForARequestThatAProxyIsNotGiven(t *testing.T) {
+	circuit, p := watched()
+	proxy := httptest.NewServer(http.NotFoundHandler())
+	defer proxy.Close()
+	target, err := url.Parse(proxy.URL)
+	require.NoError(t, err)
+	base := &http.Transport{Proxy: http.ProxyURL(target)}
+	defer base.CloseIdleConnections()
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://a/", nil)
+	request.Host = "a{b"
+	_, err = (&pipehttp.Transport{Base: base, Pipeline: p}).RoundTrip(request)
+	require.ErrorContains(t, err, "invalid Host header")
+	require.Zero(t, circuit.Snapshot().Calls)
+}
+
+// Words of a server's in an error do not make it one of the request's.
+func TestTransportBlamesTheHostWhateverItsWords(t *testing.T) {
+	circuit, p := watched()
+	tr := &pipehttp.Transport{Pipeline: p, Base: tripper(func(*http.Request) (*http.Response, error) {
+		return nil, errors.New(`http2: server sent GOAWAY and closed the connection; debug="net/http: invalid header"`)
+	})}
+	_, err := tr.RoundTrip(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://a/", nil))
+	require.Error(t, err)
+	require.Equal(t, 3, circuit.Snapshot().Failures)
 }
 
 // A request whose body cannot be had again is not retried, and what stopped it comes back.
