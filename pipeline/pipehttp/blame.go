@@ -38,7 +38,6 @@ func (c *call) unmarked(err error) error {
 // invalid are how the errors begin by which net/http, HTTP/2 included, refuses to send a request. It has no values of
 // them to compare with.
 var invalid = [...]string{
-	"http: ContentLength=",
 	"http: Request.ContentLength=",
 	"http: invalid Host header",
 	"http: nil Request.",
@@ -48,7 +47,6 @@ var invalid = [...]string{
 	"net/http: invalid ", // header, trailer, method
 	"unsupported protocol scheme",
 	"http2: invalid ", // header, trailer, Host, :path, and those that HTTP/2 does not have
-	"http2: request body larger than specified content length",
 	"http2: request header list larger than",
 }
 
