@@ -20,9 +20,18 @@ import (
 //
 // A body is sent again as the request's GetBody gives it; http.NewRequest sets it for the usual kinds. A request whose
 // body cannot be rewound, or whose method is not idempotent and that has no Idempotency-Key header, runs under
-// policy.Once: it is sent at most once. With an error there is no response. Responses that are not returned are
-// drained, within bounds, and closed, so that a policy that puts another response in the place of one cannot go on
-// reading the first one's body, unless it hands that on as it is. The request that RoundTrip is given is not changed.
+// policy.Once: it is sent at most once. A request counts as not sent, and is tried again, if Base reports by httptrace that
+// it got no connection, or if an HTTP/2 server refuses the stream.
+//
+// With an error there is no response. Responses that are not returned are drained, within bounds, and closed, so that a
+// policy that puts another response in the place of one cannot go on reading the first one's body, unless it hands that
+// on as it is. The request that RoundTrip is given is not changed.
+//
+// Policies ignore what is not the host's doing: a request that cannot be sent, because net/http refuses it or its body
+// fails; a caller that cancels; and a caller's deadline that passes before an answer is overdue by the host's usual
+// latency. None of these is tried again, or counted by a circuit.
+//
+// The response's Request is the one that RoundTrip is given, as with net/http.
 //
 // It is safe for concurrent use, and must not be copied after first use. Each attempt allocates a request and its
 // context.
