@@ -129,7 +129,7 @@ func TestTransportDoesNotBlameTheHostForARequestThatCannotBeSent(t *testing.T) {
 				_, err = tr.RoundTrip(request)
 				require.Error(t, err)
 				var rejection *policy.Rejection
-				require.False(t, errors.As(err, &rejection), "the error is the base's own: %v", err)
+				require.NotErrorAs(t, err, &rejection, "the error is the base's own")
 				require.Equal(t, 1, tries, "%v", err)
 				require.Zero(t, circuit.Snapshot().Calls, "%v", err)
 			})
