@@ -22,7 +22,6 @@ type exchange struct {
 	body    io.ReadCloser // the response's
 	release func() bool   // stops waiting for the end of the caller's context
 	closed  atomic.Bool
-	over    atomic.Bool // the request's context has ended
 }
 
 // roundTrip sends the request.
@@ -111,11 +110,8 @@ func (x *exchange) keepOpen(response *http.Response) {
 
 func (x *exchange) caller() context.Context { return x.call.request.Context() }
 
-// free ends the request's context.
+// free ends the request's context. It may be called several times.
 func (x *exchange) free() {
-	if x.over.Swap(true) {
-		return
-	}
 	if x.release != nil {
 		x.release()
 	}
