@@ -118,6 +118,7 @@ func TestHandlerRefusesWhatCannotWork(t *testing.T) {
 	for want, p := range map[string]pipeline.Pipeline[struct{}]{
 		"may call 3 times": pipeline.Wrap(&policy.Retry[struct{}]{}),
 		"has a fallback":   pipeline.Wrap(&policy.Fallback[struct{}]{Func: policy.Static(struct{}{})}),
+		"which answers":    pipeline.Wrap[struct{}](pipeline.Wrap[struct{}]().Named("empty"), &policy.Fallback[struct{}]{Func: policy.Static(struct{}{})}),
 		"has a stale":      pipeline.Wrap[struct{}](pipeline.Wrap(&policy.Stale[struct{}]{MaxAge: time.Hour}).Named("inner")),
 		"detaches":         pipeline.Wrap(&policy.Timeout[struct{}]{Limit: time.Second, Detach: true}),
 		"does not say": pipeline.Wrap[struct{}](policy.PolicyFunc[struct{}](

@@ -138,6 +138,9 @@ func TestMeaningReleasesWhenAResponseIsDoneWith(t *testing.T) {
 	_, err = io.WriteString(r.Body.(io.Writer), "hi")
 	require.NoError(t, err)
 	require.Equal(t, "hi", written.String())
+	released = 0
+	require.NoError(t, r.Body.Close())
+	require.Equal(t, 1, released)
 }
 
 // duplexBody can be written to.

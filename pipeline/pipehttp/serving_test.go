@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/holdfast-go/holdfast/clock"
 	"github.com/holdfast-go/holdfast/pipeline"
 	"github.com/holdfast-go/holdfast/pipeline/pipehttp"
 	"github.com/holdfast-go/holdfast/policy"
@@ -319,4 +320,43 @@ func TestHandlerSaysWhenToComeBackHoweverFarAway(t *testing.T) {
 	response := serve(h)
 	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
 	require.Equal(t, "3153600000", response.Header.Get("Retry-After"))
+}
+
+// A whole number of seconds is not rounded up.
+func TestHandlerSaysWhenToComeBackInWholeSeconds(t *testing.T) {
+	circuit := &policy.Circuit{Trip: policy.Consecutive(1), Cooldown: policy.Constant(2 * time.Second), Clock: clock.NewVirtual()}
+	h := pipehttp.Handler(pipeline.Wrap(&policy.Breaker[struct{}]{Circuit: circuit}),
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }))
+	require.Equal(t, 500, serve(h).StatusCode)
+	require.Equal(t, "2", serve(h).Header.Get("Retry-After"))
+}
+
+// A request whose client has gone before it was admitted is not served.
+func TestHandlerDoesNotServeAClientThatHasGone(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	h := pipehttp.Handler(pipeline.Wrap(&policy.Breaker[struct{}]{Circuit: new(policy.Circuit)}),
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("served") }))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+}
+
+// The first status counts, and a response that has begun is left alone.
+func TestHandlerGoesByTheFirstStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		circuit := &policy.Circuit{Trip: policy.Consecutive(1)}
+		p := pipeline.Wrap(&policy.Breaker[struct{}]{Circuit: circuit}, &policy.Timeout[struct{}]{Limit: time.Second})
+		for _, write := range []func(w http.ResponseWriter){
+			func(w http.ResponseWriter) { w.WriteHeader(200); w.WriteHeader(500) },
+			func(w http.ResponseWriter) { _, _ = io.Copy(w, io.LimitReader(bytes.NewReader([]byte("x")), 1)) },
+		} {
+			response := serve(pipehttp.Handler(p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				write(w)
+				<-r.Context().Done()
+			})))
+			require.Equal(t, 200, response.StatusCode)
+			require.Equal(t, policy.Closed, circuit.State())
+		}
+	})
 }
