@@ -37,15 +37,15 @@ func crowd(v *clock.Virtual, callers int, lasts time.Duration, p pipeline.Pipeli
 // counts. The slower they are the longer that takes.
 func TestLimitSeesSlowTimeouts(t *testing.T) {
 	for limit, lasts := range map[time.Duration]time.Duration{
-		60 * time.Millisecond: 10 * time.Second, 400 * time.Millisecond: 40 * time.Second, 10 * time.Second: 15 * time.Minute,
+		60 * time.Millisecond: 10 * time.Second, 400 * time.Millisecond: time.Minute, 10 * time.Second: 20 * time.Minute,
 	} {
 		t.Run(limit.String(), func(t *testing.T) {
 			v := clock.NewVirtual()
-			l := &policy.Limit{Initial: 100, Max: 250, Clock: v}
+			l := &policy.Limit{Initial: 60, Max: 80, Clock: v}
 			random := rand.New(rand.NewPCG(1, 2))
 			p := pipeline.Wrap[int](&policy.Adaptive[int]{Limit: l}, &policy.Timeout[int]{Limit: limit, Clock: v})
-			crowd(v, 300, lasts, p, func(ctx context.Context) (int, error) {
-				wait := limit / 6
+			crowd(v, 100, lasts, p, func(ctx context.Context) (int, error) {
+				wait := limit / 20
 				if random.Float64() < 0.3 {
 					wait = time.Hour
 				}
