@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -13,7 +14,7 @@ type Arrivals struct {
 	once   int
 }
 
-// maxRate leaves at least a nanosecond between arrivals.
+// maxRate is one arrival each nanosecond.
 const maxRate = 1e9
 
 // Poisson arrivals are independent of each other, perSecond on average: what many users who know nothing of each
@@ -29,6 +30,8 @@ func AtOnce(n int) Arrivals { return Arrivals{once: n} }
 // String is what the report says of them.
 func (a Arrivals) String() string {
 	switch {
+	case a == Arrivals{}:
+		return "by users alone"
 	case a.once != 0:
 		return fmt.Sprintf("%d at once", a.once)
 	case a.steady:
@@ -45,11 +48,15 @@ type schedule struct {
 	length time.Duration // nothing arrives from then on; 0 means no end
 	rand   *rand.Rand
 	at     time.Duration // the latest arrival
+	part   float64       // of a nanosecond that it was later
 	count  int
 }
 
 // next is the time of the next arrival, or false if there is none.
 func (s *schedule) next() (time.Duration, bool) {
+	if s.Arrivals == (Arrivals{}) {
+		return 0, false
+	}
 	if s.once > 0 {
 		s.count++
 		return 0, s.count <= s.once
@@ -62,14 +69,20 @@ func (s *schedule) next() (time.Duration, bool) {
 	}
 	for s.at < s.length {
 		rate, until := s.ruling()
+		if rate == 0 { // quiet
+			s.at, s.part = until, 0
+			continue
+		}
 		left := float64(until-s.at) / float64(time.Second)
 		if needed := worth / rate; needed < left {
-			s.at += time.Duration(float64(needed * float64(time.Second)))
+			exact := float64(needed*float64(time.Second)) + s.part
+			whole := math.Floor(exact)
+			s.at, s.part = s.at+time.Duration(whole), exact-whole // rounding down each one would make more of them
 			s.count++
 			return s.at, s.at < s.length
 		}
 		worth -= float64(rate * left) // the conversion keeps the compiler from fusing the two, which rounds otherwise
-		s.at = until
+		s.at, s.part = until, 0
 	}
 	return 0, false
 }
@@ -78,7 +91,7 @@ func (s *schedule) next() (time.Duration, bool) {
 func (s *schedule) ruling() (rate float64, until time.Duration) {
 	rate, until = s.rate, s.length
 	for _, p := range s.phases {
-		if p.Rate == 0 {
+		if p.Rate == 0 && !p.Quiet {
 			continue
 		}
 		if p.covers(s.at) {

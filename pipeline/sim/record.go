@@ -63,7 +63,7 @@ func (r *record) catchUp() (at time.Duration, counts bool) {
 func (r *record) endStep(end time.Duration) {
 	r.countStates(end)
 	p := &r.now
-	p.InFlight = r.world.server.inFlight(end)
+	p.InFlight = r.world.fleet.inFlight(end)
 	slices.Sort(r.durations)
 	p.P50, p.P99 = quantile(r.durations, 50), quantile(r.durations, 99)
 	if n := len(r.circuits); n > 0 && end > p.At {
@@ -175,6 +175,10 @@ func (r *record) report() Report {
 	report.Name, report.Seed, report.Step = s.Name, s.Seed, r.step
 	report.Clients, report.Arrivals, report.Rate = len(r.world.clients), s.Arrivals.String(), s.Arrivals.rate
 	report.Phases, report.Circuits = s.Phases, len(r.circuits)
+	report.Users, report.Replicas, report.Zones = s.Users, len(s.Replicas), s.Zones
+	if len(s.Replicas) > 0 {
+		report.Balance = s.Balance.String()
+	}
 	report.Latency = r.latencies.quantiles()
 	report.Recovery = recoveryOf(report, s.goal())
 	return report

@@ -15,7 +15,11 @@ type Report struct {
 	Step     time.Duration `json:"step_ns"` // of the timeline; its last step may be shorter
 	Clients  int           `json:"clients"`
 	Arrivals string        `json:"arrivals"`
-	Rate     float64       `json:"rate"` // of arrivals, requests a second, outside the phases; 0 for AtOnce
+	Rate     float64       `json:"rate"`               // of arrivals, requests a second, outside the phases; 0 for AtOnce
+	Users    int           `json:"users,omitempty"`    // in a closed loop
+	Replicas int           `json:"replicas,omitempty"` // of the server
+	Balance  string        `json:"balance,omitempty"`  // how calls are spread over them
+	Zones    int           `json:"zones,omitempty"`
 	Phases   []Phase       `json:"phases"`
 	Circuits int           `json:"circuits"` // in all clients
 

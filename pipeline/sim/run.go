@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -19,7 +20,7 @@ func Run(s Setup) Report {
 	w := &world{setup: s, clock: clock.NewVirtual()}
 	w.clock.Shuffle(scramble(s.Seed))
 	w.start = w.clock.Nanos()
-	w.server = &server{Server: s.Server, world: w, rand: stream(s.Seed, 1)}
+	w.fleet = newFleet(w)
 	w.schedule = schedule{Arrivals: s.Arrivals, phases: s.Phases, length: s.Length, rand: stream(s.Seed, 2)}
 	w.record = newRecord(w)
 	for i := range max(1, s.Clients) {
@@ -27,6 +28,9 @@ func Run(s Setup) Report {
 	}
 	w.record.tick()
 	w.clock.Go(w.work)
+	for i := range s.Users {
+		w.clock.Go(func() { w.use(w.clients[i%len(w.clients)], stream(s.Seed, 1<<32+uint64(i))) })
+	}
 	w.clock.Run()
 	if s.Length == 0 {
 		w.record.close()
@@ -40,7 +44,7 @@ type world struct {
 	clock    *clock.Virtual
 	start    int64
 	schedule schedule
-	server   *server
+	fleet    *fleet
 	clients  []*client
 	record   *record
 	arrivals int // requests so far, those included that a worker waits for
@@ -53,6 +57,7 @@ func (w *world) now() time.Duration { return time.Duration(w.clock.Nanos() - w.s
 
 // A client is a process of the fleet.
 type client struct {
+	zone     int
 	env      Env
 	pipeline pipeline.Pipeline[struct{}]
 }
@@ -60,6 +65,9 @@ type client struct {
 func (w *world) newClient(number int) *client {
 	env := Env{Clock: w.clock, Rand: stream(w.setup.Seed, uint64(3+number)), Client: number}
 	c := &client{}
+	if w.setup.Zones > 0 {
+		c.zone = number % w.setup.Zones
+	}
 	if w.setup.Build != nil {
 		c.pipeline = w.setup.Build(env)
 	}
@@ -94,6 +102,24 @@ func (w *world) work() {
 	}
 }
 
+// use is a user's loop. Its draws come from random.
+func (w *world) use(c *client, random *rand.Rand) {
+	for {
+		wait := max(0, w.setup.Think(random))
+		at := later(w.now(), wait)
+		for _, p := range w.setup.Phases {
+			if p.Quiet && p.covers(at) {
+				at = p.To
+			}
+		}
+		if at >= w.setup.Length {
+			return
+		}
+		_ = w.clock.Sleep(context.Background(), at-w.now())
+		w.run(c)
+	}
+}
+
 func (w *world) run(c *client) {
 	begun := w.record.arrived()
 	r := &request{Context: context.Background(), world: w, client: c}
@@ -116,7 +142,7 @@ func (r *request) attempt(ctx context.Context) (v struct{}, err error) {
 	w := r.world
 	w.record.called()
 	if w.setup.Call == nil {
-		err = w.server.call(ctx, r)
+		err = w.fleet.choose(r).call(ctx, r)
 	} else {
 		env := r.client.env
 		env.request = r

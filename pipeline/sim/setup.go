@@ -13,7 +13,7 @@ import (
 )
 
 // A Setup is what a run consists of: who asks for what and when, through which policies, of which server, and what
-// goes wrong meanwhile. Only Arrivals is required, and Length unless the arrivals end by themselves.
+// goes wrong meanwhile. Only Arrivals or Users is required, and Length unless the arrivals end by themselves.
 //
 // Everything random is drawn from Seed: the same Setup gives the same Report, to the byte. Funcs in a Setup that keep
 // state of their own belong to one run; for several runs make several Setups, as [Repeat] does.
@@ -25,10 +25,25 @@ type Setup struct {
 	// means until every request has ended, and is for AtOnce only, with a server that answers.
 	Length time.Duration
 
-	Arrivals Arrivals // when requests arrive, of all clients together: Poisson, Steady or AtOnce; required
+	Arrivals Arrivals // when requests arrive, of all clients together: Poisson, Steady or AtOnce; required without Users
+
+	// Users is the number of users in a closed loop, besides the Arrivals: each sends a request, waits until it has ended,
+	// thinks for a while, and sends the next. So they send less when the server is slow. A user thinks before the first
+	// request, too, and keeps to one client. 0 means none.
+	Users int
+	Think Delay // how long a user thinks; required with Users, and more than 0 on average
+
 	Clients  int      // client processes, which get the requests in turn; 0 means 1
 	Server   Server   // what they call; the zero value answers at once
-	Phases   []Phase  // what changes for a while; where they overlap, the later in the list has its way
+	Replicas []Server // in place of Server: several, among which Balance chooses for each call; nil means Server alone
+	Balance  Balance  // how; 0 means RoundRobin
+
+	// Zones spreads the clients over so many zones, in turn, and the Replicas likewise; a call between two zones takes
+	// CrossZone longer, each way. 0 means that there are no zones.
+	Zones     int
+	CrossZone Delay // nil means none
+
+	Phases []Phase // what changes for a while; if they overlap, the later in the list wins
 
 	// Build is called once for every client, before the run. Policies and circuits must be on env.Clock, and should
 	// draw from env.Rand; two clients share what Build gives to both. Run hears of the circuits' changes by their
@@ -62,7 +77,9 @@ type Env struct {
 
 // Serve calls the server, for Setup.Call. It returns context.Cause(ctx) if ctx ends first, and the server works on all
 // the same. ctx is the one that Call was given, or one derived from it by the standard library or a policy.
-func (e Env) Serve(ctx context.Context) error { return e.request.world.server.call(ctx, e.request) }
+func (e Env) Serve(ctx context.Context) error {
+	return e.request.world.fleet.choose(e.request).call(ctx, e.request)
+}
 
 // A Phase is a time in which things are different: a surge, an outage. A field left zero changes nothing.
 type Phase struct {
@@ -70,10 +87,15 @@ type Phase struct {
 	From time.Duration `json:"from_ns"`
 	To   time.Duration `json:"to_ns"`
 
-	Rate     float64 `json:"rate"`     // of arrivals, requests a second
-	Failures float64 `json:"failures"` // the share of calls that the server answers with ErrFailed; 1 is an outage
-	Slower   float64 `json:"slower"`   // what the server's latency is multiplied by
-	Stalled  bool    `json:"stalled"`  // the server begins nothing that arrives now until the phase is over
+	Rate     float64 `json:"rate"`            // of arrivals, requests a second
+	Quiet    bool    `json:"quiet,omitempty"` // nothing arrives, and no user begins a request
+	Failures float64 `json:"failures"`        // the share of calls that the server answers with ErrFailed; 1 is an outage
+	Slower   float64 `json:"slower"`          // what the server's latency is multiplied by
+	Stalled  bool    `json:"stalled"`         // the server begins nothing that arrives now until the phase is over
+
+	FailsAfter time.Duration `json:"fails_after_ns,omitempty"` // how long a call that fails takes, without a place in the server's line
+	Capacity   int           `json:"capacity,omitempty"`       // calls that the server serves at once, of those that arrive now
+	Replica    int           `json:"replica,omitempty"`        // the one of Replicas, from 1, that Failures and what follows are about; 0 means all
 }
 
 func (p Phase) covers(at time.Duration) bool { return p.From <= at && at < p.To }
@@ -83,7 +105,9 @@ func (s Setup) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("sim: Setup."+format, args...)) }
 	if s.Arrivals == (Arrivals{}) {
-		bad("Arrivals is empty; want Poisson, Steady or AtOnce")
+		if s.Users == 0 {
+			bad("Arrivals is empty; want Poisson, Steady or AtOnce, or Users")
+		}
 	} else if a := s.Arrivals; a.once < 0 || a.once == 0 && !(a.rate > 0 && a.rate <= maxRate) {
 		bad("Arrivals is %v; want more than 0 requests, and at most 1e9 a second", a)
 	}
@@ -93,6 +117,7 @@ func (s Setup) Validate() error {
 	if s.Length > longestRun {
 		bad("Length is %v; want at most %v", s.Length, longestRun)
 	}
+	s.validateFleet(bad)
 	if s.Clients < 0 {
 		bad("Clients is %d; want 0 or more", s.Clients)
 	}
@@ -102,14 +127,9 @@ func (s Setup) Validate() error {
 	if s.Step < 0 {
 		bad("Step is %v; want 0 or more", s.Step)
 	}
-	if s.Server.Capacity < 0 {
-		bad("Server.Capacity is %d; want 0 or more", s.Server.Capacity)
-	}
-	if s.Server.Queue < 0 {
-		bad("Server.Queue is %d; want 0 or more", s.Server.Queue)
-	}
-	if !isShare(s.Server.Failures) {
-		bad("Server.Failures is %v; want 0 to 1", s.Server.Failures)
+	s.Server.validate("Server", bad)
+	for i, r := range s.Replicas {
+		r.validate(fmt.Sprintf("Replicas[%d]", i), bad)
 	}
 	for i, p := range s.Phases {
 		switch {
@@ -123,9 +143,52 @@ func (s Setup) Validate() error {
 			bad("Phases[%d].Failures is %v; want 0 to 1", i, p.Failures)
 		case !(p.Slower >= 0) || math.IsInf(p.Slower, 0):
 			bad("Phases[%d].Slower is %v; want 0 or more", i, p.Slower)
+		case p.Rate > 0 && p.Quiet:
+			bad("Phases[%d].Rate is %v; want 0 with Quiet", i, p.Rate)
+		case p.FailsAfter < 0 || p.Capacity < 0:
+			bad("Phases[%d] has FailsAfter %v and Capacity %d; want 0 or more", i, p.FailsAfter, p.Capacity)
+		case p.Replica < 0 || p.Replica > len(s.Replicas):
+			bad("Phases[%d].Replica is %d; want 0 to %d", i, p.Replica, len(s.Replicas))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// validateFleet names what is wrong with the users and the zones.
+func (s Setup) validateFleet(bad func(format string, args ...any)) {
+	if s.Users < 0 {
+		bad("Users is %d; want 0 or more", s.Users)
+	}
+	if s.Users > 0 && s.Think == nil {
+		bad("Think is nil; want a Delay with Users")
+	}
+	if s.Users > 0 && s.Length == 0 {
+		bad("Length is 0; want more with Users, who go on for ever")
+	}
+	if s.Zones < 0 {
+		bad("Zones is %d; want 0 or more", s.Zones)
+	}
+	if s.Balance > SameZone {
+		bad("Balance is %d; want RoundRobin, Randomly, LeastInFlight or SameZone", s.Balance)
+	}
+	if s.Balance == SameZone && (s.Zones == 0 || s.Zones > len(s.Replicas)) {
+		bad("Balance is SameZone with %d zones of %d replicas; want at least one replica in each", s.Zones, len(s.Replicas))
+	}
+}
+
+func (s Server) validate(name string, bad func(format string, args ...any)) {
+	if s.Capacity < 0 {
+		bad("%s.Capacity is %d; want 0 or more", name, s.Capacity)
+	}
+	if s.Queue < 0 {
+		bad("%s.Queue is %d; want 0 or more", name, s.Queue)
+	}
+	if !isShare(s.Failures) {
+		bad("%s.Failures is %v; want 0 to 1", name, s.Failures)
+	}
+	if s.FailsAfter < 0 {
+		bad("%s.FailsAfter is %v; want 0 or more", name, s.FailsAfter)
+	}
 }
 
 // longestRun is a hundred years, which the clock has left.

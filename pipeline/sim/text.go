@@ -37,6 +37,15 @@ func (r Report) lastPhase() string {
 func (r Report) conditions() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d clients, arrivals %s, for %v; seed %d.", r.Clients, r.Arrivals, r.Length, r.Seed)
+	if r.Users > 0 {
+		fmt.Fprintf(&b, "\n%d users, each of whom sends a request after the one before.", r.Users)
+	}
+	if r.Replicas > 0 {
+		fmt.Fprintf(&b, "\n%d replicas, calls %s.", r.Replicas, r.Balance)
+	}
+	if r.Zones > 0 {
+		fmt.Fprintf(&b, "\n%d zones.", r.Zones)
+	}
 	for _, p := range r.Phases {
 		fmt.Fprintf(&b, "\nFrom %v to %v: %s.", p.From, p.To, p.String())
 	}
@@ -55,11 +64,23 @@ func (p Phase) String() string {
 	if p.Failures > 0 {
 		parts = append(parts, percent(p.Failures)+" of calls fail")
 	}
+	if p.Quiet {
+		parts = append(parts, "nothing arrives")
+	}
+	if p.FailsAfter > 0 {
+		parts = append(parts, fmt.Sprintf("failures after %v", p.FailsAfter))
+	}
+	if p.Capacity > 0 {
+		parts = append(parts, fmt.Sprintf("a capacity of %d", p.Capacity))
+	}
 	if p.Slower > 0 {
 		parts = append(parts, fmt.Sprintf("latency × %v", p.Slower))
 	}
 	if p.Stalled {
 		parts = append(parts, "stalled")
+	}
+	if p.Replica > 0 {
+		return fmt.Sprintf("replica %d: %s", p.Replica, strings.Join(parts, ", "))
 	}
 	return strings.Join(parts, ", ")
 }
