@@ -15,8 +15,7 @@ import (
 
 // What can be done to a bucket. An Acquire that ends before its turn gives it back by a step of its own.
 type (
-	take     struct{ now, id, patience int } // → units waited, ErrLimited or gone
-	giveBack struct{ id int }                // → gone
+	take struct{ now, id, patience int } // → units waited, ErrLimited or gone
 )
 
 const (
@@ -24,62 +23,92 @@ const (
 	burst = 2
 )
 
-// A bucket is the model of a policy.Bucket: the turn after the last one given, those given back, and those that
-// somebody waits for who will give them back.
+// A bucket is the model of a policy.Bucket: the turn after the last one taken, the callers that wait, first come first, and
+// those whose turn came as they did.
 type bucket struct {
-	used  bool
-	at    int
-	given []int // earliest first
-	held  []turn
+	used    bool
+	at      int
+	waiting []int
+	served  []int
 }
 
-type turn struct{ id, due int }
+// An arrive is a caller that takes a turn or waits for one; a come is its turn, and goes its end without one.
+type (
+	arrive struct{ now, id, patience int }
+	come   struct{ id, at int }
+	goes   struct{ id, at int }
+)
 
 func (b bucket) equal(o bucket) bool {
-	return b.used == o.used && b.at == o.at && slices.Equal(b.given, o.given) && slices.Equal(b.held, o.held)
+	return b.used == o.used && b.at == o.at && slices.Equal(b.waiting, o.waiting) && slices.Equal(b.served, o.served)
 }
+
+// due is the time of the turn that follows those of so many waiters.
+func (b bucket) due(waiters int) int { return b.at + (waiters+1-burst)*per }
 
 func (b bucket) next(in, out any) (bucket, bool) {
 	switch in := in.(type) {
-	case take:
-		if !b.used || b.at < in.now {
-			b.used, b.at = true, in.now
+	case take: // by Allow
+		b, due := b.begin(in.now)
+		if len(b.waiting) > 0 || due > in.now {
+			return b, out == policy.ErrLimited
 		}
-		for len(b.given) > 0 && b.given[0] < in.now {
-			b.given = b.given[1:]
-		}
-		due, again := b.at-(burst-1)*per, false
-		if len(b.given) > 0 && b.given[0] < due {
-			due, again = b.given[0], true
-		}
-		wait := max(0, due-in.now)
-		if wait > in.patience {
-			return b, out == policy.ErrLimited || out == gone{}
-		}
-		if again {
-			b.given = b.given[1:]
-		} else {
+		b.at += per
+		return b, out == 0
+	case arrive:
+		b, due := b.begin(in.now)
+		switch {
+		case len(b.waiting) == 0 && due <= in.now:
+			if out == (gone{}) {
+				return b, true // it was canceled before it came
+			}
 			b.at += per
+			b.served = with(b.served, in.id)
+		case due-in.now > in.patience:
+			return b, out == policy.ErrLimited || out == gone{}
+		default:
+			b.waiting = with(b.waiting, in.id)
 		}
-		if out == (gone{}) {
-			b.held = with(b.held, turn{in.id, due})
+		return b, out != policy.ErrLimited
+	case come:
+		if i := slices.Index(b.served, in.id); i >= 0 {
+			b.served = without(b.served, i)
 			return b, true
 		}
-		return b, out == wait
-	case giveBack:
-		i := slices.IndexFunc(b.held, func(t turn) bool { return t.id == in.id })
-		if i < 0 {
-			return b, true
+		if len(b.waiting) == 0 || b.waiting[0] != in.id || b.due(0) > in.at {
+			return b, false
 		}
-		b.given = with(b.given, b.held[i].due)
-		b.held = without(b.held, i)
-		slices.Sort(b.given)
-		for n := len(b.given); n > 0 && b.given[n-1] == b.at-burst*per; n-- {
-			b.at, b.given = b.at-per, b.given[:n-1]
+		b.at, b.waiting = b.at+per, without(b.waiting, 0)
+		return b, true
+	case goes:
+		if i := slices.Index(b.waiting, in.id); i >= 0 {
+			b.waiting = without(b.waiting, i)
 		}
 		return b, true
 	}
 	return b, false
+}
+
+// otherwise is a caller that was canceled before it came, or that left as its turn came, after others had been given
+// theirs: that turn is lost.
+func (b bucket) otherwise(in, out any) (bucket, bool) {
+	if _, ok := in.(arrive); ok {
+		return b, out == gone{}
+	}
+	left, ok := in.(goes)
+	if !ok || len(b.waiting) == 0 || b.waiting[0] != left.id || b.due(0) > left.at {
+		return b, false
+	}
+	b.at, b.waiting = b.at+per, without(b.waiting, 0)
+	return b, true
+}
+
+// begin has the next turn keep up with now, unless callers wait for it, and returns when the turn after theirs is due.
+func (b bucket) begin(now int) (bucket, int) {
+	if !b.used || len(b.waiting) == 0 && b.at < now {
+		b.used, b.at = true, now
+	}
+	return b, b.due(len(b.waiting))
 }
 
 // A limiter is a policy.Bucket, or a broken one.
@@ -109,17 +138,17 @@ func bucketRun(build func(h *history) limiter, maxWait int, first porcupine.Mode
 				cancels = append(cancels, cancel)
 				mu.Unlock()
 				now, began := h.now(), h.begin()
-				in := take{now, int(began), maxWait}
+				in := arrive{now, int(began), maxWait}
 				h.waiting.Add(1)
 				err := b.Acquire(ctx)
 				h.waiting.Add(-1)
 				switch {
 				case err == nil:
-					h.add(began, call(in, h.now()-now))
+					h.add(began, call(in, nil), call(come{in.id, h.now()}, nil))
 				case ctx.Err() == nil:
 					h.add(began, call(in, reason(err)))
 				default:
-					h.add(began, call(in, gone{}), call(giveBack{in.id}, gone{}))
+					h.add(began, call(in, gone{}), call(goes{in.id, h.now()}, nil))
 				}
 			}
 			return func(w *worker) {
@@ -195,23 +224,29 @@ func (f faultyBucket) next(in, out any) (faultyBucket, bool) {
 	return f, ok
 }
 
+func (f faultyBucket) otherwise(in, out any) (faultyBucket, bool) {
+	after, ok := f.bucket.otherwise(in, out)
+	f.bucket = after
+	return f, ok
+}
+
 func TestBugsInTheModelOfABucketAreFound(t *testing.T) {
 	for name, bug := range map[string]func(before, after bucket, in any) bucket{
 		"a turn is taken twice": func(before, after bucket, in any) bucket {
-			if _, ok := in.(take); ok && after.at > before.at {
+			if after.at > before.at && before.used {
 				after.at += per
 			}
 			return after
 		},
-		"a turn that was given back is lost": func(before, after bucket, in any) bucket {
-			if _, ok := in.(giveBack); ok {
-				return before
+		"a waiter that leaves takes its turn with it": func(before, after bucket, in any) bucket {
+			if _, ok := in.(goes); ok && len(after.waiting) < len(before.waiting) {
+				after.at += per
 			}
 			return after
 		},
-		"a turn that was given back comes at the end": func(before, after bucket, in any) bucket {
-			if _, ok := in.(giveBack); ok && len(after.given) > 0 {
-				after.at, after.given = after.at-per*len(after.given), nil
+		"those behind a waiter that leaves do not move up": func(before, after bucket, in any) bucket {
+			if _, ok := in.(goes); ok {
+				return before
 			}
 			return after
 		},
