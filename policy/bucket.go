@@ -75,7 +75,7 @@ func (b *Bucket) Allow() bool {
 	if b.verdict.by(b.Validate) != nil {
 		return false
 	}
-	_, err := b.take(clock.OrSystem(b.Clock).Nanos(), 0, false)
+	_, _, err := b.take(clock.OrSystem(b.Clock).Nanos(), 0, false)
 	return err == nil
 }
 
@@ -89,11 +89,15 @@ func (b *Bucket) Acquire(ctx context.Context) error {
 		return err
 	}
 	c := clock.OrSystem(b.Clock)
+	_, patience, err := b.take(c.Nanos(), 0, false)
+	if err == nil || patience == 0 {
+		return err // without a look at the context's deadline, which most calls do not need
+	}
 	left, limited := clock.Remaining(ctx, c)
 	if !limited {
 		left = never
 	}
-	claim, err := b.take(c.Nanos(), left, true)
+	claim, _, err := b.take(c.Nanos(), left, true)
 	if claim == nil {
 		return err
 	}
@@ -101,8 +105,8 @@ func (b *Bucket) Acquire(ctx context.Context) error {
 }
 
 // take takes a turn if there is one now. Otherwise a caller that may wait gets a claim on one. left is the time until its
-// context's deadline.
-func (b *Bucket) take(now int64, left time.Duration, waits bool) (*claim, error) {
+// context's deadline. patience is MaxWait.
+func (b *Bucket) take(now int64, left time.Duration, waits bool) (c *claim, patience time.Duration, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.rules()
@@ -113,14 +117,14 @@ func (b *Bucket) take(now int64, left time.Duration, waits bool) (*claim, error)
 	due := b.due(r, b.waiting.Len())
 	if b.waiting.Len() == 0 && due.ceil() <= now {
 		b.next, b.last = r.shift(b.next, 1), nil
-		return nil, nil
+		return nil, b.MaxWait, nil
 	}
 	if deadline := clock.After(now, left); waits && fits(due, now, b.MaxWait, deadline) {
-		c := &claim{began: now, deadline: deadline}
+		c = &claim{began: now, deadline: deadline}
 		c.place = b.waiting.PushBack(c)
-		return c, nil
+		return c, b.MaxWait, nil
 	}
-	return nil, b.rejection(due)
+	return nil, b.MaxWait, b.rejection(due)
 }
 
 // begin has the time of the next turn keep up with now. It is called with the lock held.

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-go/holdfast/clock"
+	"github.com/holdfast-go/holdfast/pipeline"
 	"github.com/holdfast-go/holdfast/policy"
 )
 
@@ -293,4 +294,63 @@ type countingTimers struct {
 func (c *countingTimers) AfterFunc(d time.Duration, f func()) clock.Timer {
 	c.timers++
 	return c.Virtual.AfterFunc(d, f)
+}
+
+// A Retry does not wait for an attempt that a rate limit inside would refuse, and waits for one that it may admit.
+func TestBucketIsAskedBeforeARetryWaits(t *testing.T) {
+	for name, c := range map[string]struct {
+		bucket *policy.Bucket
+		taken  int
+		calls  int
+	}{
+		"refused after the wait":         {&policy.Bucket{Rate: 1, Per: time.Minute}, 0, 1},
+		"admitted after the wait":        {&policy.Bucket{Rate: 1, Per: time.Second}, 0, 2},
+		"admitted by waiting for a turn": {&policy.Bucket{Rate: 1, Per: time.Minute, MaxWait: 59 * time.Second}, 0, 2},
+		"a wait that is too short":       {&policy.Bucket{Rate: 1, Per: time.Minute, MaxWait: 59*time.Second - 1}, 0, 1},
+		"what was saved up":              {&policy.Bucket{Rate: 1, Per: time.Minute, Burst: 2}, 0, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, calls := clock.NewVirtual(), 0
+			b := c.bucket
+			b.Clock = v
+			p := pipeline.Wrap[int](
+				&policy.Retry[int]{Attempts: 2, Backoff: policy.Constant(time.Second), Clock: v}, &policy.RateLimit[int]{Bucket: b},
+			)
+			start := v.Nanos()
+			_, err := p.Do(t.Context(), failing(&calls, errDown))
+			require.ErrorIs(t, err, errDown)
+			require.Equal(t, c.calls, calls)
+			if calls == 1 {
+				require.ErrorIs(t, err, policy.ErrLimited)
+				require.Equal(t, start, v.Nanos(), "without a wait")
+			}
+		})
+	}
+	limit := func(b *policy.Bucket) error {
+		return policy.Through[int](nil, &policy.RateLimit[int]{Bucket: b}).Refusal(0)
+	}
+	require.NoError(t, limit(nil))
+	require.NoError(t, limit(&policy.Bucket{Rate: -1}), "the call itself says what is wrong")
+	require.NoError(t, limit(&policy.Bucket{Clock: clock.NewVirtual()}), "not used yet")
+}
+
+// A bucket whose callers wait is in use.
+func TestBucketWithWaitersIsNotIdle(t *testing.T) {
+	v := clock.NewVirtual()
+	b := &policy.Bucket{Rate: 1, Per: time.Second, MaxWait: time.Minute, Clock: v}
+	require.True(t, b.Idle())
+	waiters(t, v, b, 3)
+	v.AfterFunc(500*time.Millisecond, func() { require.False(t, b.Idle()) })
+	v.Run()
+	v.Advance(time.Second)
+	require.True(t, b.Idle())
+}
+
+// A caller that waits when the clock's Wait panics leaves the queue.
+func TestBucketWithAClockThatPanics(t *testing.T) {
+	b := &policy.Bucket{Rate: 1, Per: time.Second, MaxWait: time.Minute, Clock: brokenClock{clock.NewVirtual()}}
+	require.True(t, b.Allow())
+	require.PanicsWithValue(t, "broken", func() { _ = b.Acquire(t.Context()) })
+	b.Clock.(brokenClock).Advance(time.Second)
+	require.True(t, b.Allow(), "no caller waits")
 }
