@@ -28,6 +28,7 @@ type Virtual struct {
 	driving bool // some goroutine is on its way through time
 	due     events
 	seq     uint64
+	alone   bool      // a process that ends its goroutine stops no others
 	order   *rand.PCG // draws the order within an instant; nil for that of registration
 	current *process  // the one that runs; nil while the driver itself does
 	live    map[*process]struct{}
@@ -53,6 +54,14 @@ func (v *Virtual) Shuffle(seed uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.order = rand.NewPCG(seed, 0)
+}
+
+// EndAlone has a process that ends its goroutine, by runtime.Goexit, stop no others: it still ends the goroutine that
+// drives the clock, and another one may go on by Run. It is for test kits that try such processes out.
+func (v *Virtual) EndAlone() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.alone = true
 }
 
 // Nanos is the virtual time.
@@ -131,9 +140,17 @@ func (v *Virtual) drive(method string, until int64, done func() bool) bool {
 	arrived := false // stays so if something panics, or ends the goroutine
 	defer v.halt()
 	defer func() {
-		if !arrived {
-			v.abandon()
+		if arrived {
+			return
 		}
+		if v.alone {
+			p := recover()
+			if p == nil {
+				return // a process has ended its goroutine, and with it this one: the others may go on
+			}
+			defer panic(p)
+		}
+		v.abandon()
 	}()
 	is := v.run(func() {}, done) // a context may have ended while nobody drove
 	for !is && len(v.due) > 0 && v.due[0].when <= until {

@@ -14,12 +14,14 @@ import (
 
 	"github.com/holdfast-go/holdfast/clock"
 	"github.com/holdfast-go/holdfast/policy"
+	"github.com/holdfast-go/holdfast/policy/policytest/internal/watchdog"
 )
 
 // Conform checks the rules that every policy must keep, each in a subtest by the rule's name. build makes the policy as
 // new, on the given clock; a policy that has a Clock field must be given it. Run it with -race.
 //
-// The policy must be one that lets a first call through, and lets one through again an hour after whatever happened.
+// The policy must be one that lets a first call through, and lets one through again an hour after whatever happened. A
+// rule that has got no answer from it after 10 seconds fails, and says where it waits.
 func Conform(t *testing.T, build func(clock.Clock) policy.Policy[int]) {
 	t.Helper()
 	if build == nil || build(clock.NewVirtual()) == nil {
@@ -42,14 +44,24 @@ type rule struct {
 	check      func(*testing.T, builder) error
 }
 
-// judge is check, where a panic is an error: one that the policy has made, or the clock's about who waits for ever.
+// judge runs check on a goroutine of its own, so that a policy that hangs does not hang the test. A panic is an error: one
+// that the policy has made, or the clock's about processes that wait for ever.
 func (r rule) judge(t *testing.T, build builder) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("a panic: %v", p)
-		}
+	done := make(chan struct{})
+	var judged error
+	go func() {
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				judged = fmt.Errorf("a panic: %v", p)
+			}
+		}()
+		judged = r.check(t, build)
 	}()
-	return r.check(t, build)
+	if err := watchdog.Wait(done); err != nil {
+		return err
+	}
+	return judged
 }
 
 var rules = []rule{

@@ -20,6 +20,10 @@ import (
 // build is called for every run, and must make everything anew, circuits and budgets too. Where no properties are given,
 // they are KeepsResults, KeepsBounds and NothingLeft.
 //
+// A case in which nothing happens for 10 seconds of real time fails as it is, and says where the pipeline waits. Check does
+// not look at the lints of Explain. rapid keeps the bits of what it finds in testdata/rapid beside the test: leave that
+// folder out of version control, and keep the test that Check prints.
+//
 // The flag -rapid.checks says how many cases to try, -rapid.seed where to begin.
 func Check[T any](tb testing.TB, build func(Env) pipeline.Pipeline[T], properties ...Property) {
 	tb.Helper()
@@ -98,6 +102,9 @@ func search[T any](test string, cases *rapid.Generator[Case], build func(Env) pi
 	for range times {
 		t := &quiet{name: test}
 		t.check(func(t *rapid.T) {
+			if latest != nil && latest.hangs {
+				return // each smaller case would take as long to find out about
+			}
 			if f := judge(cases.Draw(t, "case"), build, properties); f != nil {
 				latest = f // rapid ends with the smallest
 				t.Fatal(errors.Join(f.errs...))
@@ -111,7 +118,9 @@ func search[T any](test string, cases *rapid.Generator[Case], build func(Env) pi
 		}
 	}
 	if latest != nil {
-		latest = smallest(latest, build)
+		if !latest.hangs {
+			latest = smallest(latest, build)
+		}
 		latest.found = true
 	}
 	return latest, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-go/holdfast/pipeline"
 	"github.com/holdfast-go/holdfast/policy"
 	"github.com/holdfast-go/holdfast/policy/policytest"
+	"github.com/holdfast-go/holdfast/policy/policytest/internal/watchdog"
 )
 
 // An Env is what the pipeline under test lives on: its policies and circuits must have this Clock, and should draw from
@@ -33,6 +34,7 @@ type Run struct {
 
 	start  int64 // on the clock
 	broken error // why the run did not come to its end
+	hangs  bool  // it still goes on, and nothing of it may be read
 	left   error
 	lines  []string
 }
@@ -114,6 +116,7 @@ func run[T any](c Case, build func(Env) pipeline.Pipeline[T], probe time.Duratio
 // play is run, with what counts the goroutines that came of it.
 func play[T any](c Case, build func(Env) pipeline.Pipeline[T], probe time.Duration, others func() int) *Run {
 	v := clock.NewVirtual()
+	v.EndAlone()
 	if c.Seed != 0 { // what happens at one instant happens in any order
 		v.Shuffle(c.Seed)
 	}
@@ -142,6 +145,9 @@ func play[T any](c Case, build func(Env) pipeline.Pipeline[T], probe time.Durati
 	r.drive()
 	if r.broken == nil && probe > 0 {
 		r.probe(probe)
+	}
+	if r.hangs {
+		return &Run{Case: c, broken: r.broken, hangs: true}
 	}
 	r.collect()
 	if r.broken == nil {
@@ -178,7 +184,10 @@ func (r *runner[T]) drive() {
 			r.clock.Run()
 			over = true
 		}()
-		<-done
+		if err := watchdog.Wait(done); err != nil {
+			r.hangs, r.broken = true, errors.New("the run hangs: "+err.Error())
+			return
+		}
 	}
 }
 
