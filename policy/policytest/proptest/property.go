@@ -2,6 +2,8 @@ package proptest
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/holdfast-go/holdfast/policy"
@@ -83,20 +85,67 @@ func NothingLeft() Property {
 	return Property{Name: "proptest.NothingLeft()", Judge: func(r *Run) error { return r.left }}
 }
 
-// KeepsBounds is the property that the pipeline keeps to the worst case that its Explain tells.
+// KeepsBounds is the property that the pipeline keeps to the worst case that its Explain tells: in calls, calls at once,
+// waiting and time.
 func KeepsBounds() Property {
 	return Property{Name: "proptest.KeepsBounds()", Judge: func(r *Run) error {
-		calls, duration := r.Bounds.Calls, r.Bounds.HintedDuration
+		b := r.Bounds
 		for i, a := range r.Answers {
-			if calls.Known() && a.Calls > calls.Most {
-				return fmt.Errorf("request %d made %d calls; Explain says at most %d", i+1, a.Calls, calls.Most)
-			}
-			if took := a.End - a.Begin; duration.Known() && took > duration.Most {
-				return fmt.Errorf("request %d took %v; Explain says at most %v", i+1, took, duration.Most)
+			took := a.End - a.Begin
+			peak, waited := r.peak(i+1), took-r.calling(i+1, a)
+			switch {
+			case b.Calls.Known() && a.Calls > b.Calls.Most:
+				return fmt.Errorf("request %d made %d calls; Explain says at most %d", i+1, a.Calls, b.Calls.Most)
+			case b.AtOnce.Known() && peak > b.AtOnce.Most:
+				return fmt.Errorf("request %d had %d calls in flight at once; Explain says at most %d", i+1, peak, b.AtOnce.Most)
+			case b.HintedWait.Known() && waited > b.HintedWait.Most:
+				return fmt.Errorf("request %d waited %v beside its calls; Explain says at most %v", i+1, waited, b.HintedWait.Most)
+			case b.HintedDuration.Known() && took > b.HintedDuration.Most:
+				return fmt.Errorf("request %d took %v; Explain says at most %v", i+1, took, b.HintedDuration.Most)
 			}
 		}
 		return nil
 	}}
+}
+
+// of returns the calls of a request, in the order in which they began. One that has not ended lasts as long as can be.
+func (r *Run) of(request int) []Call {
+	calls := slices.Clone(r.Calls)
+	calls = slices.DeleteFunc(calls, func(c Call) bool { return c.Request != request })
+	for i := range calls {
+		if !calls[i].Ended {
+			calls[i].End = math.MaxInt64
+		}
+	}
+	return calls
+}
+
+// peak is how many calls of a request were in flight at once.
+func (r *Run) peak(request int) (most int) {
+	calls := r.of(request)
+	for i, c := range calls {
+		n := 1
+		for _, earlier := range calls[:i] {
+			if earlier.End > c.Begin {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+// calling is for how long a call of a request was in flight before its answer.
+func (r *Run) calling(request int, a Answer) (total time.Duration) {
+	until := a.Begin
+	for _, c := range r.of(request) {
+		begin, end := max(c.Begin, until), min(c.End, a.End)
+		if end > begin {
+			total += end - begin
+		}
+		until = max(until, end)
+	}
+	return total
 }
 
 // KeepsResults is the property that a request whose last call succeeded in time succeeds, and that one succeeds only by
