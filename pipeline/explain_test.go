@@ -75,7 +75,7 @@ func TestBoundsOfKnownCompositions(t *testing.T) {
 // A policy that does not say what it costs makes the bounds around it unknown; what is outside it may know some again.
 func TestBoundsAroundAPolicyThatDoesNotSay(t *testing.T) {
 	own := policy.PolicyFunc[int](through)
-	const why = "unknown: policy.PolicyFunc[int] does not say"
+	const why = "unknown: policy.PolicyFunc[int] does not say; a policy does by a Describe method, and a func by being a policy.Around"
 	b := pipeline.Wrap[int](retry(3, policy.Constant(time.Second)), own, limit(time.Second)).Explain().Bounds
 	require.Equal(t, policy.Missing[int](why), b.Calls)
 	require.Equal(t, policy.Missing[int](why), b.AtOnce)

@@ -255,7 +255,7 @@ func TestExplainSurvivesAPolicyThatIsVague(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := pipeline.Wrap[int](limit(time.Second), v, guard()).Explain()
-			require.Equal(t, policy.Missing[int]("unknown: vague does not say"), plan.Bounds.Calls)
+			require.Equal(t, policy.Missing[int]("unknown: vague does not say; a policy does by a Describe method, and a func by being a policy.Around"), plan.Bounds.Calls)
 			require.Equal(t, policy.Most(time.Second), plan.Bounds.Duration, "which a limit outside knows all the same")
 			for _, l := range plan.Lints {
 				require.Equal(t, pipeline.RuleRetriesOpen, l.Rule)

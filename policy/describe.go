@@ -149,7 +149,7 @@ func BareBounds() Bounds {
 
 // UnknownBounds are those of a part that does not describe itself.
 func UnknownBounds(who string) Bounds {
-	why := "unknown: " + who + " does not say"
+	why := "unknown: " + who + " does not say; a policy does by a Describe method, and a func by being a policy.Around"
 	n, d := Missing[int](why), Missing[time.Duration](why)
 	return Bounds{Calls: n, AtOnce: n, Wait: d, Duration: d, HintedWait: d, HintedDuration: d}
 }

@@ -17,11 +17,24 @@ type Policy[T any] interface {
 	Execute(ctx context.Context, next Next[T]) (T, error)
 }
 
-// A PolicyFunc is a func as a Policy.
+// A PolicyFunc is a func as a Policy. It may call next any number of times, so that Explain knows nothing of the bounds of a
+// pipeline with one in it, and pipehttp.Handler refuses such a pipeline. For a func that calls next once use [Around].
 type PolicyFunc[T any] func(ctx context.Context, next Next[T]) (T, error)
 
 // Execute calls f.
 func (f PolicyFunc[T]) Execute(ctx context.Context, next Next[T]) (T, error) { return f(ctx, next) }
+
+// An Around is a func as a Policy that calls next at most once, and otherwise takes no time: it logs, measures, or adds to
+// the context. Unlike a [PolicyFunc] it leaves the bounds that Explain knows as they are.
+type Around[T any] func(ctx context.Context, next Next[T]) (T, error)
+
+// Execute calls f.
+func (f Around[T]) Execute(ctx context.Context, next Next[T]) (T, error) { return f(ctx, next) }
+
+// Describe implements Describer.
+func (f Around[T]) Describe() Description {
+	return Description{Kind: "around", Bounds: func(inner Bounds) Bounds { return inner }}
+}
 
 // A Validator says what is wrong with its own configuration. A pipeline asks at build.
 type Validator interface {
