@@ -48,8 +48,9 @@ const (
 
 // A place is what one caller waits for.
 type place struct {
-	free  clock.Latch
-	given bool // guarded by Gate.mu
+	began int64        // when the caller came
+	news  *clock.Latch // opened when the place is given, or MaxWait is another; Gate.mu guards it and the field below
+	given bool
 }
 
 // A Slot is a place at a Gate. It must not be copied.
@@ -84,10 +85,10 @@ func (g *Gate) enter(ctx context.Context) error {
 	if g.take() {
 		return nil
 	}
-	p, e, patience, refusal := g.queue()
+	p, e, refusal := g.queue(clock.OrSystem(g.Clock).Nanos())
 	switch {
 	case p != nil:
-		return g.await(ctx, p, e, patience, refusal)
+		return g.await(ctx, p, e)
 	case refusal != nil:
 		return refusal
 	default:
@@ -119,8 +120,8 @@ func (g *Gate) take() bool {
 	}
 }
 
-// queue is a place in the queue, or a refusal, or, where one has become free, neither.
-func (g *Gate) queue() (p *place, e *list.Element, patience time.Duration, refusal *Rejection) {
+// queue is a place in the queue, or a refusal, or, if one has become free, neither.
+func (g *Gate) queue(now int64) (p *place, e *list.Element, refusal *Rejection) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for {
@@ -128,19 +129,19 @@ func (g *Gate) queue() (p *place, e *list.Element, patience time.Duration, refus
 		switch {
 		case s/aCall < g.most.Load():
 			if g.state.CompareAndSwap(s, s+aCall) {
-				return nil, nil, 0, nil
+				return nil, nil, nil
 			}
 		case g.waiting.Len() >= g.Queue:
-			return nil, nil, 0, g.rejection()
+			return nil, nil, g.rejection()
 		case g.state.CompareAndSwap(s, s|queued): // and not one has become free meanwhile
-			p = new(place)
-			return p, g.waiting.PushBack(p), g.MaxWait, g.rejection()
+			p = &place{began: now}
+			return p, g.waiting.PushBack(p), nil
 		}
 	}
 }
 
-// await waits for p to be given, or to be refused once patience is at an end.
-func (g *Gate) await(ctx context.Context, p *place, e *list.Element, patience time.Duration, refusal *Rejection) (err error) {
+// await waits for p to be given, or to be refused once MaxWait is over.
+func (g *Gate) await(ctx context.Context, p *place, e *list.Element) (err error) {
 	settled := false
 	defer func() {
 		if !settled {
@@ -148,13 +149,19 @@ func (g *Gate) await(ctx context.Context, p *place, e *list.Element, patience ti
 		}
 	}()
 	c := clock.OrSystem(g.Clock)
-	within := ctx
-	if patience > 0 {
-		var cancel context.CancelFunc
-		within, cancel = clock.WithTimeout(ctx, c, patience, refusal)
-		defer cancel()
+	for {
+		news, left, refusal := g.look(c, p)
+		if news == nil {
+			break
+		}
+		if refusal != nil {
+			err = refusal
+			break
+		}
+		if err = awaitNews(ctx, c, news, left); err != nil {
+			break
+		}
 	}
-	err = p.free.Wait(within, c)
 	settled = true
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // the place came at the very moment the caller went
@@ -163,6 +170,24 @@ func (g *Gate) await(ctx context.Context, p *place, e *list.Element, patience ti
 		g.leave(p, e)
 	}
 	return err
+}
+
+// look returns what the caller of p has to wait for, and for how long at most, or why it is refused; or nil once p is
+// given.
+func (g *Gate) look(c clock.Clock, p *place) (news *clock.Latch, left time.Duration, refusal *Rejection) {
+	now := c.Nanos()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p.given {
+		return nil, 0, nil
+	}
+	p.news, left = new(clock.Latch), never
+	if g.MaxWait > 0 {
+		if left = g.MaxWait - clock.Since(p.began, now); left <= 0 {
+			refusal = g.rejection()
+		}
+	}
+	return p.news, left, refusal
 }
 
 // leave gives up p, which may have been given meanwhile.
@@ -192,11 +217,11 @@ func (g *Gate) release() {
 	g.state.Add(-aCall)
 	given := g.give()
 	g.mu.Unlock()
-	open(given)
+	g.wake(given)
 }
 
 // give assigns free places to those who wait, so that there are none while somebody does. It is called with the lock
-// held, and what it returns is to be opened without.
+// held, and what it returns is to be woken without.
 func (g *Gate) give() (given []*place) {
 	for e := g.waiting.Front(); e != nil && g.state.Load()/aCall < g.most.Load(); e = g.waiting.Front() {
 		p := e.Value.(*place)
@@ -208,9 +233,15 @@ func (g *Gate) give() (given []*place) {
 	return given
 }
 
-func open(given []*place) {
-	for _, p := range given {
-		p.free.Open()
+// wake has the callers of places look again. The lock guards news, which is set before its caller waits for it.
+func (g *Gate) wake(places []*place) {
+	for _, p := range places {
+		g.mu.Lock()
+		news := p.news
+		g.mu.Unlock()
+		if news != nil {
+			news.Open()
+		}
 	}
 }
 
@@ -223,24 +254,28 @@ func (g *Gate) remove(e *list.Element) {
 }
 
 // Configure changes Limit, Queue and MaxWait while the gate is in use: change edits a copy of them, which is taken over
-// if it is valid. Calls in flight and in the queue stay, also where there are more of them than now allowed, and who
-// waits waits as long as it was to. Where two configure at once the last has its way.
+// if it is valid. Calls in flight and in the queue stay, also if there are more of them than now allowed. Callers that wait
+// go by the new MaxWait, counted from when they came. If Configure is called concurrently, the last call wins.
 func (g *Gate) Configure(change func(*Gate)) error {
 	if err := g.verdict.by(g.begin); err != nil {
 		return err
 	}
-	var given []*place
+	var told []*place
 	err := reconfigure(&g.mu, change,
 		func() *Gate { return &Gate{Limit: g.Limit, Queue: g.Queue, MaxWait: g.MaxWait} },
 		func(n *Gate) error {
 			return fixed("Gate", map[string]bool{"Name": n.Name != "", "Clock": n.Clock != nil})
 		},
 		func(n *Gate) {
+			other := g.MaxWait != n.MaxWait
 			g.Limit, g.Queue, g.MaxWait = n.Limit, n.Queue, n.MaxWait
 			g.most.Store(g.limit())
-			given = g.give()
+			told = g.give()
+			for e := g.waiting.Front(); other && e != nil; e = e.Next() {
+				told = append(told, e.Value.(*place))
+			}
 		})
-	open(given)
+	g.wake(told)
 	return err
 }
 

@@ -232,3 +232,50 @@ func TestGateThatIsInvalidHasNobodyWait(t *testing.T) {
 	_, waiting := g.Load()
 	require.Zero(t, waiting)
 }
+
+// Callers that wait go by the MaxWait of now, counted from when they came.
+func TestGateWaitersGoByTheMaxWaitOfNow(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after, leaves time.Duration
+	}{
+		"shortened":             {time.Minute, 5 * time.Second, 5 * time.Second},
+		"shortened to the past": {time.Minute, time.Second, 2 * time.Second},
+		"lengthened":            {3 * time.Second, 10 * time.Second, 10 * time.Second},
+		"set":                   {0, 10 * time.Second, 10 * time.Second},
+		"taken away":            {3 * time.Second, 0, 20 * time.Second},
+		"as it was":             {3 * time.Second, 3 * time.Second, 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := clock.NewVirtual()
+			start := v.Nanos()
+			g := &policy.Gate{Limit: 1, Queue: 5, MaxWait: c.before, Clock: v}
+			slot, err := g.Acquire(t.Context())
+			require.NoError(t, err)
+			v.AfterFunc(20*time.Second, slot.Release)
+			v.AfterFunc(2*time.Second, func() { require.NoError(t, g.Configure(func(g *policy.Gate) { g.MaxWait = c.after })) })
+			v.Go(func() {
+				own, err := g.Acquire(t.Context())
+				require.Equal(t, c.leaves, time.Duration(v.Nanos()-start))
+				if c.leaves == 20*time.Second {
+					require.NoError(t, err)
+					own.Release()
+				} else {
+					require.ErrorIs(t, err, policy.ErrFull)
+				}
+			})
+			v.Run()
+			inFlight, waiting := g.Load()
+			require.Zero(t, inFlight+waiting)
+		})
+	}
+}
+
+// A caller whose context has ended is not admitted, also if there is room.
+func TestGateDoesNotAdmitAnEndedContext(t *testing.T) {
+	g := &policy.Gate{Clock: clock.NewVirtual()}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errHungUp)
+	_, err := g.Acquire(ctx)
+	require.Equal(t, errHungUp, err)
+	require.True(t, g.Idle())
+}

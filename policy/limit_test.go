@@ -18,7 +18,8 @@ import (
 )
 
 // K1 and K4: whatever calls tell, a limit stays where it may be, lets through as many as it says and no more, the lower
-// the priority the fewer, forgets no place, and changes only by what a call tells that began since it last did.
+// the priority the fewer, forgets no place, and changes only by a call that began since it last did, or by a drop that
+// began since one last lowered it.
 func TestLimitModel(t *testing.T) { rapid.Check(t, admitCalls) }
 
 func FuzzLimit(f *testing.F) { f.Fuzz(rapid.MakeFuzz(admitCalls)) }
@@ -37,6 +38,7 @@ func admitCalls(t *rapid.T) {
 	}
 	var under, ended []call
 	changed := v.Nanos() // when the limit last did
+	lowered := v.Nanos() // when it last did by a drop
 	for range rapid.IntRange(1, 400).Draw(t, "steps") {
 		inFlight, limit := l.Load()
 		require.Len(t, under, inFlight)
@@ -65,11 +67,15 @@ func admitCalls(t *rapid.T) {
 			o := rapid.SampledFrom([]policy.Outcome{policy.Success, policy.Success, policy.PermanentFailure, policy.TransientFailure, policy.Ignored}).Draw(t, "outcome")
 			c.Done(o)
 			_, after := l.Load()
-			if o == policy.Ignored || c.begun < changed {
+			dropped := o == policy.TransientFailure
+			if o == policy.Ignored || dropped && c.begun < lowered || !dropped && c.begun < changed {
 				require.Equal(t, limit, after, "a call that tells nothing")
 			}
 			if after != limit {
 				changed = v.Nanos()
+			}
+			if dropped && after < limit {
+				lowered = v.Nanos()
 			}
 		case "twice":
 			if len(ended) > 0 {
