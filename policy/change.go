@@ -2,6 +2,7 @@ package policy
 
 import (
 	"math"
+	"reflect"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -40,14 +41,16 @@ func (c *Circuit) force(state State) {
 }
 
 // Configure changes Trip, Cooldown, Probes, Successes, ProbeLease, Slow and RampUp while the circuit is in use: change
-// edits a copy of them, which is taken over if it is valid. The state stays, an opening lasts as long as it was to, and
-// calls in flight count. Another Trip or Slow begins to count anew; to set any other field is an error. Where two
-// configure at once the last has its way.
+// edits a copy of them, which is taken over if it is valid. The state stays, and calls in flight count. Another Cooldown
+// holds for an opening under way, counted from when the circuit opened; another ProbeLease or Slow for calls in flight.
+// Another Trip or Slow begins to count anew; to set any other field is an error. If Configure is called concurrently, the
+// last call wins.
 func (c *Circuit) Configure(change func(*Circuit)) error {
 	if err := c.begin(); err != nil {
 		return err
 	}
-	return reconfigure(&c.mu, change, c.settings,
+	other := false // Cooldown is another one
+	err := reconfigure(&c.mu, change, c.settings,
 		func(n *Circuit) error {
 			return fixed("Circuit", map[string]bool{
 				"Name": n.Name != "", "OnChange": n.OnChange != nil, "Clock": n.Clock != nil, "Rand": n.Rand != nil,
@@ -55,6 +58,7 @@ func (c *Circuit) Configure(change func(*Circuit)) error {
 		},
 		func(n *Circuit) {
 			anew := n.trip() != c.trip() || n.Slow != c.Slow
+			other = !same(n.Cooldown, c.Cooldown)
 			c.Trip, c.Cooldown, c.Probes, c.Successes = n.Trip, n.Cooldown, n.Probes, n.Successes
 			c.ProbeLease, c.Slow, c.RampUp = n.ProbeLease, n.Slow, n.RampUp
 			if p := c.now.Load(); anew && (p.state == Closed || p.state == Bypassed) {
@@ -64,6 +68,15 @@ func (c *Circuit) Configure(change func(*Circuit)) error {
 				}
 			}
 		})
+	if p := c.now.Load(); other && err == nil && p.state == Open && p.until != math.MaxInt64 {
+		c.coolDown(p)
+	}
+	return err
+}
+
+// same reports whether two backoffs are the same one; those that cannot be compared are not.
+func same(a, b Backoff) bool {
+	return a == nil && b == nil || a != nil && b != nil && reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // settings is called with the lock held.
@@ -119,10 +132,14 @@ func (p *period) first() *period {
 	return p
 }
 
-// coolDown asks for how long the opening p is to last. Until it knows, the circuit stays open.
+// coolDown asks for how long the opening p is to last. Until it knows, the circuit stays open. If Configure has changed
+// Cooldown it asks again, as if for the first time.
 func (c *Circuit) coolDown(p *period) {
 	c.mu.Lock()
-	step, now, backoff := c.cooldown, c.latest, c.Cooldown
+	if p.until == math.MaxInt64 {
+		c.opened, c.asked = c.latest, c.cooldown
+	}
+	step, now, backoff := c.asked, c.opened, c.Cooldown
 	c.mu.Unlock()
 	step.Retry, step.Rand = max(1, step.Retry), c.Rand
 

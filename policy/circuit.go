@@ -59,6 +59,8 @@ type Circuit struct {
 	flights  flights  // the calls whose time is watched: probes, and all of them if Slow is set; oldest first
 	worked   int      // probes in a row that worked in this generation
 	cooldown Step     // for the next opening; zero after the circuit was closed
+	asked    Step     // for the latest opening
+	opened   int64    // when that was
 	untold   []Change // changes OnChange has yet to hear of, oldest first
 	telling  bool     // some goroutine is inside OnChange and will tell the rest
 }

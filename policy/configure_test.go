@@ -34,9 +34,9 @@ func TestCircuitConfigure(t *testing.T) {
 	require.Equal(t, policy.Open, c.State())
 
 	require.NoError(t, c.Configure(func(c *policy.Circuit) { c.Cooldown, c.Probes = policy.Constant(time.Second), 2 }))
-	v.Advance(time.Hour - 1)
+	v.Advance(time.Second - 1)
 	_, err := c.Acquire()
-	require.ErrorIs(t, err, policy.ErrOpen, "an opening lasts as long as it was to")
+	require.ErrorIs(t, err, policy.ErrOpen)
 	v.Advance(1)
 	one, two := begin(t, c), begin(t, c)
 	require.NoError(t, c.Configure(func(c *policy.Circuit) { c.Successes = 1 }))
@@ -346,4 +346,43 @@ func TestBudgetConfigureTTL(t *testing.T) {
 	v.Advance(11 * time.Second)
 	require.NoError(t, b.Configure(func(b *policy.Budget) { b.TTL = time.Hour }))
 	require.Zero(t, b.Credit(), "it was gone before")
+}
+
+// Another Cooldown holds for the opening under way, counted from when the circuit opened.
+func TestCircuitConfigureCooldownWhileOpen(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*policy.Circuit)
+		until  time.Duration // after the opening
+	}{
+		"shorter":               {func(c *policy.Circuit) { c.Cooldown = policy.Constant(20 * time.Second) }, 20 * time.Second},
+		"shorter than has gone": {func(c *policy.Circuit) { c.Cooldown = policy.Constant(time.Second) }, time.Second},
+		"longer":                {func(c *policy.Circuit) { c.Cooldown = policy.Constant(time.Hour) }, time.Hour},
+		"by the first opening":  {func(c *policy.Circuit) { c.Cooldown = policy.Exponential(7*time.Second, time.Hour) }, 7 * time.Second},
+		"a func": {func(c *policy.Circuit) {
+			c.Cooldown = policy.BackoffFunc(func(s policy.Step) time.Duration { return time.Duration(s.Retry) * 9 * time.Second })
+		}, 9 * time.Second},
+		"the default":    {func(c *policy.Circuit) { c.Cooldown = nil }, 30 * time.Second},
+		"something else": {func(c *policy.Circuit) { c.Probes = 2 }, 40 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			circuit, v := onVirtual(&policy.Circuit{Cooldown: policy.Constant(40 * time.Second)})
+			opened := v.Nanos()
+			report(t, circuit, policy.TransientFailure)
+			v.Advance(5 * time.Second)
+			require.NoError(t, circuit.Configure(c.change))
+			require.Equal(t, policy.Open, circuit.State())
+			require.Equal(t, c.until, circuit.Snapshot().Until.Sub(time.Unix(0, opened)))
+			if left := c.until - 5*time.Second; left > 0 {
+				v.Advance(left - 1)
+				_, err := circuit.Acquire()
+				require.ErrorIs(t, err, policy.ErrOpen)
+				v.Advance(1)
+			}
+			begin(t, circuit).Done(policy.TransientFailure)
+			require.Equal(t, policy.Open, circuit.State())
+			if name == "by the first opening" {
+				require.Equal(t, 14*time.Second, circuit.Snapshot().Until.Sub(time.Unix(0, v.Nanos())), "the second in a row")
+			}
+		})
+	}
 }
