@@ -27,6 +27,17 @@ type Step struct {
 	Rand     func() float64 // in [0, 1); nil means math/rand/v2
 }
 
+// drawn returns a number in [0, 1) from the user's source, or from math/rand/v2 if there is none, or if what it returns is
+// out of range: a NaN or a negative number would have a Throttle refuse everything.
+func drawn(source func() float64) float64 {
+	if source != nil {
+		if r := source(); r >= 0 && r < 1 {
+			return r
+		}
+	}
+	return rand.Float64()
+}
+
 func (s Step) rand() float64 {
 	if s.Rand == nil {
 		return rand.Float64()

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -64,7 +63,7 @@ func (c *Chaos[T]) hurt(ctx context.Context, next Next[T]) (v T, err error) {
 	switch {
 	case c.Script != nil:
 		fault, result = c.Script(int(call)), nil
-	case c.draw() >= c.Rate:
+	case drawn(c.Rand) >= c.Rate:
 		return next.Do(ctx)
 	}
 	if fault.Latency > 0 {
@@ -81,13 +80,6 @@ func (c *Chaos[T]) hurt(ctx context.Context, next Next[T]) (v T, err error) {
 		return v, fault.Err
 	}
 	return next.Do(ctx)
-}
-
-func (c *Chaos[T]) draw() float64 {
-	if c.Rand != nil {
-		return c.Rand()
-	}
-	return rand.Float64()
 }
 
 // Validate names every field that is wrong.

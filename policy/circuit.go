@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	"math"
-	"math/rand/v2"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -182,11 +181,7 @@ func (c *Circuit) climb(p *period) bool {
 		}
 		return true
 	}
-	draw := c.Rand
-	if draw == nil {
-		draw = rand.Float64
-	}
-	return draw() < 1-(1-leastShare)*(float64(left)/float64(p.ramp))
+	return drawn(c.Rand) < 1-(1-leastShare)*(float64(left)/float64(p.ramp))
 }
 
 func (c *Circuit) admitLocked() (t ticket, err error) {

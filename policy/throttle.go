@@ -3,7 +3,6 @@ package policy
 import (
 	"cmp"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/holdfast-go/holdfast/clock"
@@ -60,11 +59,7 @@ func (t *Throttle) Acquire() error {
 	if p <= 0 {
 		return nil
 	}
-	draw := t.Rand
-	if draw == nil {
-		draw = rand.Float64
-	}
-	if draw() >= p {
+	if drawn(t.Rand) >= p {
 		return nil
 	}
 	t.mu.Lock()

@@ -184,3 +184,44 @@ func TestChaosByScript(t *testing.T) {
 	require.ErrorContains(t, (&policy.Chaos[int]{Rate: 2}).Validate(), "Chaos.Switch is nil")
 	require.ErrorContains(t, (&policy.Chaos[int]{Fault: policy.Fault{Latency: -1}}).Validate(), "Chaos.Fault.Latency is -1ns; want 0 or more")
 }
+
+// A source of random numbers that is broken does no harm: a share of the calls still goes through.
+func TestDrawsOutOfRangeAreHarmless(t *testing.T) {
+	for _, broken := range []float64{math.NaN(), -1, 1, math.Inf(1), math.Inf(-1)} {
+		source := func() float64 { return broken }
+		throttle := &policy.Throttle{Clock: clock.NewVirtual(), Rand: source}
+		for range 200 {
+			throttle.Done(policy.TransientFailure)
+		}
+		admitted := 0
+		for range 1000 {
+			if throttle.Acquire() == nil {
+				admitted++
+			}
+		}
+		require.InDelta(t, 100, admitted, 60, "%v", broken)
+
+		on := new(policy.Switch)
+		on.Set(true)
+		chaos := &policy.Chaos[int]{Switch: on, Rate: 0.5, Fault: policy.Fault{Err: errDown}, Rand: source}
+		hurt := 0
+		for range 1000 {
+			if _, err := policy.Through(func(context.Context) (int, error) { return 0, nil }, chaos).Do(t.Context()); err != nil {
+				hurt++
+			}
+		}
+		require.InDelta(t, 500, hurt, 120, "%v", broken)
+
+		c, v := cooledDown(t, &policy.Circuit{RampUp: time.Second, Rand: source})
+		report(t, c, policy.Success)
+		v.Advance(500 * time.Millisecond)
+		admitted = 0
+		for range 1000 {
+			if permit, err := c.Acquire(); err == nil {
+				permit.Done(policy.Ignored)
+				admitted++
+			}
+		}
+		require.InDelta(t, 550, admitted, 120, "%v", broken)
+	}
+}
