@@ -31,7 +31,7 @@ type Step struct {
 // out of range: a NaN or a negative number would have a Throttle refuse everything.
 func drawn(source func() float64) float64 {
 	if source != nil {
-		if r := source(); r >= 0 && r < 1 {
+		if r := source(); r >= 0 && r <= 1 {
 			return r
 		}
 	}

@@ -37,6 +37,7 @@ type Budget struct {
 	held    [10]int64  // by when it was deposited: each is a tenth of TTL
 	latest  int        // in held
 	begun   int64      // when latest began
+	used    bool       // begun is set
 }
 
 const (
@@ -115,6 +116,9 @@ func (b *Budget) spend(n int64) {
 
 // expire forgets what was deposited too long ago.
 func (b *Budget) expire(now int64) {
+	if !b.used {
+		b.used, b.begun = true, now
+	}
 	step := max(1, int64(b.ttl())/int64(len(b.held)))
 	steps := int64(clock.Since(b.begun, now)) / step
 	b.begun += steps * step

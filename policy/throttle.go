@@ -132,6 +132,7 @@ func (t *Throttle) begin() error {
 	now := clock.OrSystem(t.Clock).Nanos()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.failing.Store(now)
 	t.anew(now)
 	return nil
 }
