@@ -272,7 +272,7 @@ func (d *Deadline) owns(done <-chan struct{}) bool {
 	return s != nil && s.Done() == done
 }
 
-func (d *Deadline) hook() (*Virtual, *source, context.Context) {
+func (d *Deadline) hook() (*Virtual, *source, context.Context) { //nolint:unparam // the interface has it
 	if w, ok := d.arm().Context.(*watched); ok {
 		return w.clock, &w.source, nil
 	}

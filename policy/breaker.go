@@ -81,6 +81,7 @@ func (b *Breaker[T]) unwind(ctx context.Context, t ticket, at stage, v T) {
 		b.Circuit.settle(t, unwound(ctx), ErrPanicked)
 	case judging:
 		b.Circuit.settle(t, TransientFailure, ErrPanicked)
+	case settling, over:
 	}
 }
 

@@ -20,7 +20,7 @@ func (t *Timeout[T]) detach(ctx context.Context, next Next[T]) (v T, err error) 
 	l := t.begin(ctx)
 	d := new(detached[T])
 	c := clock.OrSystem(t.Clock)
-	clock.Go(c, func() { t.run(d, &l.Deadline, next) })
+	clock.Go(c, func() { t.run(&l.Deadline, d, next) })
 	if d.over.Wait(&l.Deadline, c) != nil {
 		if d.taken.CompareAndSwap(false, true) {
 			return t.abandon(ctx, next, l)
@@ -40,7 +40,7 @@ func (t *Timeout[T]) detach(ctx context.Context, next Next[T]) (v T, err error) 
 }
 
 // run makes the call of d.
-func (t *Timeout[T]) run(d *detached[T], ctx context.Context, next Next[T]) {
+func (t *Timeout[T]) run(ctx context.Context, d *detached[T], next Next[T]) {
 	defer func() {
 		if d.taken.CompareAndSwap(false, true) {
 			if !d.returned {

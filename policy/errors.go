@@ -105,7 +105,7 @@ func endedWaiting(err error) bool { return refusal(err, true) }
 
 func refusal(err error, ended bool) bool {
 	for err != nil {
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // it walks the tree itself
 		case *Rejection:
 			return !ended || e != nil && e.ended
 		case *TimeoutError:
@@ -148,7 +148,7 @@ func joinedLater(errs []error) error {
 
 func (e *refusedLater) Error() string {
 	refusal := e.refusal.Error()
-	if r, ok := e.refusal.(*Rejection); ok && r != nil && r.Cause != nil && includes(e.last, r.Cause) {
+	if r, ok := errors.AsType[*Rejection](e.refusal); ok && r != nil && r.Cause != nil && includes(e.last, r.Cause) {
 		refusal = r.text() // the cause is the failure that has just been named
 	}
 	return e.last.Error() + "\n" + refusal

@@ -95,7 +95,7 @@ func (c Classifier[T]) says(ctx context.Context, v T, err error) Outcome {
 	case endedWaiting(err), leftBy(ctx, err):
 		return Ignored
 	case errors.Is(err, context.Canceled) && ctx.Err() == nil && !isRejection(err):
-		err = notCanceled{err}
+		err = foreignError{err}
 	}
 	if c == nil {
 		return Classify(v, err)
@@ -122,14 +122,14 @@ func canceled(ctx context.Context) bool {
 	return err != nil && err != context.DeadlineExceeded
 }
 
-// A notCanceled is an error that matches whatever the error inside matches, except context.Canceled.
-type notCanceled struct{ error }
+// A foreignError is an error that matches whatever the error inside matches, except context.Canceled.
+type foreignError struct{ error }
 
-func (e notCanceled) Is(target error) bool {
+func (e foreignError) Is(target error) bool {
 	return target != context.Canceled && errors.Is(e.error, target)
 }
 
-func (e notCanceled) As(target any) bool { return errors.As(e.error, target) }
+func (e foreignError) As(target any) bool { return errors.As(e.error, target) }
 
 // TransientOnly is a Classifier by which the errors that match one of targets, by errors.Is, are transient. What
 // Classify ignores is ignored; every other error, and one marked by Permanent, is permanent.

@@ -43,6 +43,7 @@ func (s *Shed[T]) Execute(ctx context.Context, next Next[T]) (v T, err error) {
 		case judging:
 			defer lose(s.discard, &v, new(bool))
 			t.Done(TransientFailure)
+		case settling, over:
 		}
 	}()
 	v, err = next.Do(ctx)

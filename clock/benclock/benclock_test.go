@@ -36,7 +36,7 @@ func TestNanosOfATimeThatUnixNanoDoesNotReach(t *testing.T) {
 		mock.Set(start)
 		c := benclock.From(mock)
 		begun := c.Nanos()
-		require.EqualValues(t, int64(math.MinInt64), begun)
+		require.Equal(t, int64(math.MinInt64), begun)
 		for n := range 290 {
 			mock.Set(mock.Now().Add(year))
 			require.Equal(t, time.Duration(n+1)*year, clock.Since(begun, c.Nanos()))
@@ -58,7 +58,7 @@ func TestNanosAtTheEndsOfItsRange(t *testing.T) {
 		require.Equal(t, n, c.Nanos())
 	}
 	mock.Set(time.Unix(0, math.MaxInt64).Add(1))
-	require.EqualValues(t, int64(math.MaxInt64), c.Nanos(), "it stands still past the end")
+	require.Equal(t, int64(math.MaxInt64), c.Nanos(), "it stands still past the end")
 }
 
 // A callback is called once, however often the Mock is moved over its time, and at once for a time that has come.

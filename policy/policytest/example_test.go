@@ -70,7 +70,7 @@ func ExampleRecorder() {
 	fmt.Print(heard)
 	// Output:
 	// 0s         attempted (attempt 1) — call 1 failed, as scheduled
-	// 0s         retry retrying in 1s — call 1 failed, as scheduled
+	// 0s         retry calls again in 1s — call 1 failed, as scheduled
 	// 1s         attempted (attempt 2) — call 2 failed, as scheduled
 	// 1s         retry gave up (attempts spent) — call 2 failed, as scheduled
 	// 1s         finished after 1s — call 2 failed, as scheduled

@@ -2,6 +2,7 @@ package policytest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -103,12 +104,12 @@ func (h Heard) String() string {
 	case policy.Attempted:
 		says = append(says, fmt.Sprintf("(attempt %d%s)", e.Attempt, elapsed(e, ", ")))
 	case policy.Retrying:
-		says = append(says, fmt.Sprintf("in %v", e.Delay))
+		says[2] = fmt.Sprintf("calls again in %v", e.Delay)
 	case policy.GaveUp:
 		says = append(says, "("+e.Reason.String()+")")
 	case policy.Finished:
 		says = append(says, elapsed(e, "after "))
-	case policy.Rejected, policy.FellBack, policy.TimedOut, policy.Abandoned:
+	case policy.Rejected, policy.FellBack, policy.TimedOut, policy.Abandoned, policy.Panicked:
 	}
 	return sentence(append(says, cause(e.Err))...)
 }
@@ -124,7 +125,7 @@ func cause(err error) string {
 	if err == nil {
 		return ""
 	}
-	if p, ok := err.(*policy.Panic); ok {
+	if p, ok := errors.AsType[*policy.Panic](err); ok {
 		return fmt.Sprintf("— %v", p.Value) // the stack says nothing about the schedule
 	}
 	return "— " + err.Error()

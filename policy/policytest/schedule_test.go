@@ -211,7 +211,7 @@ func TestRecorder(t *testing.T) {
 	require.Len(t, r.Events(policy.Attempted), 2)
 	require.Len(t, r.Changes(), 1)
 	require.Equal(t, `0s         attempted (attempt 1, 10ms) — call 1 failed, as scheduled
-0s         retry retrying in 1s — call 1 failed, as scheduled
+0s         retry calls again in 1s — call 1 failed, as scheduled
 1.01s      attempted (attempt 2, 10ms) — call 2 failed, as scheduled
 1.01s      circuit db closed → open — call 2 failed, as scheduled
 1.01s      retry gave up (attempt refused) — call 2 failed, as scheduled

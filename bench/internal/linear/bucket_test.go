@@ -13,10 +13,8 @@ import (
 	"github.com/holdfast-go/holdfast/policy"
 )
 
-// What can be done to a bucket. An Acquire that ends before its turn gives it back by a step of its own.
-type (
-	take struct{ now, id, patience int } // → units waited, ErrLimited or gone
-)
+// An Allow of a bucket.
+type take struct{ now int } // → 0 or ErrLimited
 
 const (
 	per   = 2 // units between two turns

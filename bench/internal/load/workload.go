@@ -136,8 +136,8 @@ func request() (context.Context, context.CancelFunc) {
 }
 
 func withValues(ctx context.Context, values ...string) context.Context {
-	for _, v := range values {
-		ctx = context.WithValue(ctx, valueKey(v), v)
+	if len(values) == 0 {
+		return ctx
 	}
-	return ctx
+	return withValues(context.WithValue(ctx, valueKey(values[0]), values[0]), values[1:]...)
 }

@@ -63,7 +63,7 @@ func ExampleReplay() {
 	//     0s         request 1   calls: call 1
 	//     1s         request 1   attempted (attempt 1) — context deadline exceeded
 	//     1s         request 1   timeout timed out — timeout after 1s
-	//     1s         request 1   retry retrying in 100ms — timeout after 1s
+	//     1s         request 1   retry calls again in 100ms — timeout after 1s
 	//     1.1s       request 1   calls: call 2
 	//     1.1s       request 1   attempted (attempt 2)
 	//     1.1s       request 1   got a success
@@ -92,10 +92,10 @@ func ExampleProperty() {
 	//     0s         request 1   begins
 	//     0s         request 1   calls: call 1
 	//     0s         request 1   attempted (attempt 1) — call 1 failed, as scheduled
-	//     0s         request 1   retry retrying in 0s — call 1 failed, as scheduled
+	//     0s         request 1   retry calls again in 0s — call 1 failed, as scheduled
 	//     0s         request 1   calls: call 2
 	//     0s         request 1   attempted (attempt 2) — call 2 failed, as scheduled
-	//     0s         request 1   retry retrying in 0s — call 2 failed, as scheduled
+	//     0s         request 1   retry calls again in 0s — call 2 failed, as scheduled
 	//     0s         request 1   calls: call 3
 	//     0s         request 1   attempted (attempt 3) — call 3 failed, as scheduled
 	//     0s         request 1   retry gave up (attempts spent) — call 3 failed, as scheduled
