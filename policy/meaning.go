@@ -20,9 +20,12 @@ type Meaning[T any] struct {
 	Failure func(v T) error
 
 	// Hold returns v, so wrapped that release is called when it is done with: when a response's body has been closed,
-	// or all rows were read. Until then the contexts of Timeout, Hedge and Dedupe that v came from stay alive. It is given
-	// every value that these return, also the zero one. It calls release itself, before it returns, if v needs no
-	// context. release may be called several times, from any goroutine. Nil means that the contexts end with the call.
+	// or all rows were read. Until then the contexts of Timeout, Hedge and Dedupe that v came from do not end with the
+	// call. A Timeout's limit still ends its own, as http.Client.Timeout bounds the reading of a body, too. Nil means that
+	// the contexts end with the call.
+	//
+	// Hold is given every value that these policies return, also the zero one. It calls release itself, before it
+	// returns, if v needs no context. release may be called several times, from any goroutine.
 	Hold func(v T, release func()) T
 }
 

@@ -14,6 +14,9 @@ import (
 // It is cooperative: it waits for the func, which should heed its context, and what the func still returns
 // successfully is returned. With Detach it returns on time, whatever the func does.
 //
+// The context ends with the call, so that a response's body must be read within it, unless a [Meaning] of the pipeline holds
+// it until the value is done with; the limit counts from the start of the call even so.
+//
 // It is safe for concurrent use. It allocates its context once per call. The timer starts only when somebody asks
 // the context for Done, or derives a context from it, so that a func which does neither pays for no timer.
 type Timeout[T any] struct {
