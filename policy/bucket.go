@@ -38,8 +38,8 @@ var ErrLimited = errors.New("too many calls")
 // a call.
 type Bucket struct {
 	Name    string
-	Rate    int           // turns per Per; 0 means 100
-	Per     time.Duration // 0 means 1s
+	Rate    int           // turns per Per, up to a billion; 0 means 100
+	Per     time.Duration // up to a hundred years; 0 means 1s
 	Burst   int           // turns at once after a pause; 0 means 1
 	MaxWait time.Duration // how long a caller waits for a turn at most; 0 means not at all
 	Clock   clock.Clock   // nil means clock.System
@@ -56,6 +56,8 @@ type Bucket struct {
 const (
 	defaultRate = 100
 	defaultPer  = time.Second
+	mostRate    = 1_000_000_000
+	longestPer  = 100 * 365 * 24 * time.Hour
 )
 
 // Idle reports whether a new bucket would do as well: as many turns are saved up as can be.
@@ -206,12 +208,16 @@ func (b *Bucket) Validate() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := problems{owner: "Bucket"}
-	notNegative(&p, "Rate", b.Rate)
-	notNegative(&p, "Per", b.Per)
+	if b.Rate < 0 || b.Rate > mostRate {
+		p.add(".Rate is %d; want 0 to %d", b.Rate, mostRate)
+	}
+	if b.Per < 0 || b.Per > longestPer {
+		p.add(".Per is %v; want 0 to %v", b.Per, longestPer)
+	}
 	notNegative(&p, "Burst", b.Burst)
 	notNegative(&p, "MaxWait", b.MaxWait)
 	p.clock(b.Clock)
-	if r := b.rules(); r.per > 0 && r.burst > (math.MaxInt64/2)/r.per {
+	if r := b.rules(); r.per > 0 && r.per <= int64(longestPer) && r.burst > (math.MaxInt64/2)/r.per {
 		p.add(".Burst is %d; want at most %d with that Per", b.Burst, (math.MaxInt64/2)/r.per)
 	}
 	return p.join()

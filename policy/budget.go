@@ -28,7 +28,7 @@ import (
 type Budget struct {
 	Ratio float64       // what a first call deposits, in (0, 1]; 0 means 0.1
 	Cap   float64       // the most that is held, 1 to 1000; 0 means 1
-	TTL   time.Duration // how long a deposit lasts, or up to a tenth less; 0 means 10s
+	TTL   time.Duration // how long a deposit lasts, or up to a tenth less, 1µs or more; 0 means 10s
 	Clock clock.Clock   // nil means clock.System
 
 	verdict verdict
@@ -44,6 +44,7 @@ const (
 	defaultBudgetRatio = 0.1
 	defaultBudgetCap   = 1
 	defaultBudgetTTL   = 10 * time.Second
+	shortestTTL        = time.Microsecond // of which a tenth can still be told
 
 	// unit is one call's worth of credit. Whole numbers make ten deposits of 0.1 worth one call, exactly.
 	unit = 1_000_000_000_000_000
@@ -184,7 +185,9 @@ func (b *Budget) Validate() error {
 	if b.Cap != 0 && !(b.Cap >= 1 && b.Cap <= 1000) { // NaN is neither
 		p.add(".Cap is %v; want 1 to 1000, or 0 for %d", b.Cap, defaultBudgetCap)
 	}
-	notNegative(&p, "TTL", b.TTL)
+	if b.TTL != 0 && b.TTL < shortestTTL {
+		p.add(".TTL is %v; want %v or more, or 0 for %v", b.TTL, shortestTTL, defaultBudgetTTL)
+	}
 	p.clock(b.Clock)
 	return p.join()
 }

@@ -268,7 +268,7 @@ func (l *Limit) Validate() error {
 			p.add(".Algorithm is a nil %T; want an AIMD, a Vegas or a Gradient", l.Algorithm)
 		}
 	} else {
-		p.field("Algorithm", l.Algorithm.validate())
+		p.field("Algorithm", validateAlgorithm(l.Algorithm))
 	}
 	p.clock(l.Clock)
 	return p.join()

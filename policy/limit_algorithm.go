@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -15,6 +16,16 @@ type Algorithm interface {
 	next(limit, latency, unloaded float64, drop bool) float64
 	compares() bool // whether it goes by what calls take where nothing queues
 	validate() error
+}
+
+// validateAlgorithm names what is wrong with an algorithm. A struct that embeds a nil Algorithm is one, and panics.
+func validateAlgorithm(a Algorithm) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = fmt.Errorf("a %T has no Algorithm in it; want an AIMD, a Vegas or a Gradient", a)
+		}
+	}()
+	return a.validate()
 }
 
 func decimal(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }

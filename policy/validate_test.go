@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -48,7 +49,7 @@ func TestAnInvalidCoreLetsNothingThrough(t *testing.T) {
 		require.ErrorContains(t, g.Configure(func(g *policy.Gate) {}), name)
 	}
 	for name, b := range map[string]*policy.Bucket{
-		"Bucket.Burst is": {Per: math.MaxInt64, Burst: math.MaxInt}, "Bucket.MaxWait is -1": {MaxWait: -1}, "Bucket.Clock is a nil": {Clock: noClock},
+		"Bucket.Burst is": {Per: time.Hour, Burst: math.MaxInt}, "Bucket.MaxWait is -1": {MaxWait: -1}, "Bucket.Clock is a nil": {Clock: noClock},
 	} {
 		acquire[name] = func() error { return b.Acquire(context.Background()) }
 		require.ErrorContains(t, b.Configure(func(b *policy.Bucket) {}), name)
@@ -105,4 +106,22 @@ func TestABudgetIsOnThePolicysClock(t *testing.T) {
 	require.ErrorContains(t, (&policy.Hedge[int]{Delay: 1, Budget: &policy.Budget{Clock: v}}).Validate(), want)
 	require.NoError(t, (&policy.Retry[int]{Clock: v, Budget: &policy.Budget{Clock: v}}).Validate())
 	require.NoError(t, (&policy.Hedge[int]{Delay: 1, Budget: &policy.Budget{Clock: clock.System}}).Validate())
+}
+
+// Extremes that a core cannot work with are refused, with the range that it can.
+func TestValidateStatesTheRangeOfExtremes(t *testing.T) {
+	for want, core := range map[string]policy.Validator{
+		"Bucket.Per is 2562047h47m16.854775807s; want 0 to 876000h0m0s": &policy.Bucket{Per: math.MaxInt64},
+		"Bucket.Rate is 1000000001; want 0 to 1000000000":               &policy.Bucket{Rate: 1_000_000_001},
+		"Budget.TTL is 19ns; want 1µs or more, or 0 for 10s":            &policy.Budget{TTL: 19},
+		"Budget.TTL is -1ns; want 1µs or more":                          &policy.Budget{TTL: -1},
+		"Limit.Algorithm: a struct { policy.Algorithm } has no Algorithm in it; want an AIMD, a Vegas or a Gradient": &policy.Limit{
+			Algorithm: struct{ policy.Algorithm }{},
+		},
+	} {
+		require.ErrorContains(t, core.Validate(), want)
+	}
+	require.NotContains(t, (&policy.Bucket{Per: math.MaxInt64, Burst: 3}).Validate().Error(), "at most 0")
+	require.NoError(t, (&policy.Bucket{Rate: 1_000_000_000, Per: 100 * 365 * 24 * time.Hour}).Validate())
+	require.NoError(t, (&policy.Budget{TTL: time.Microsecond}).Validate())
 }
