@@ -117,10 +117,10 @@ func (b *Budget) spend(n int64) {
 
 // expire forgets what was deposited too long ago.
 func (b *Budget) expire(now int64) {
-	if !b.used {
-		b.used, b.begun = true, now
-	}
 	step := max(1, int64(b.ttl())/int64(len(b.held)))
+	if !b.used { // the tenths begin at whole multiples of theirs, before 1970 as well
+		b.used, b.begun = true, clock.After(now, -time.Duration((now%step+step)%step))
+	}
 	steps := int64(clock.Since(b.begun, now)) / step
 	b.begun += steps * step
 	for range min(steps, int64(len(b.held))) {
