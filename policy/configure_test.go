@@ -161,7 +161,8 @@ func TestBucketConfigureWithTurnsGivenBack(t *testing.T) {
 }
 
 func TestThrottleConfigure(t *testing.T) {
-	throttle := &policy.Throttle{Clock: clock.NewVirtual()}
+	v := clock.NewVirtual()
+	throttle := &policy.Throttle{Clock: v}
 	for range 98 {
 		throttle.Done(policy.TransientFailure)
 	}
@@ -169,13 +170,32 @@ func TestThrottleConfigure(t *testing.T) {
 	require.NoError(t, throttle.Configure(func(th *policy.Throttle) { th.MaxDrop = 0.5 }))
 	require.InDelta(t, 0.5, throttle.DropRate(), 1e-9)
 	require.NoError(t, throttle.Configure(func(th *policy.Throttle) { th.Window = time.Second }))
-	require.Zero(t, throttle.DropRate(), "counted anew")
+	require.InDelta(t, 0.5, throttle.DropRate(), 1e-9, "a dependency that is down is spared on")
+	throttle.Done(policy.Success)
+	v.Advance(time.Second + time.Millisecond)
+	require.Zero(t, throttle.DropRate(), "by the new window")
+	require.NoError(t, throttle.Configure(func(th *policy.Throttle) { th.Window = time.Minute }))
+	require.True(t, throttle.Idle(), "nothing was carried over")
 }
 
-// A throttle that begins to count anew while a call is being drawn counts that call.
+// What was counted before another Window counts in it as it was: calls and failures alike.
+func TestThrottleConfigureKeepsTheShare(t *testing.T) {
+	v := clock.NewVirtual()
+	throttle := &policy.Throttle{Clock: v}
+	for i := range 100 {
+		throttle.Done([]policy.Outcome{policy.TransientFailure, policy.TransientFailure, policy.TransientFailure, policy.Success}[i%4])
+	}
+	before := throttle.DropRate()
+	require.InDelta(t, 50.0/101, before, 1e-9)
+	require.NoError(t, throttle.Configure(func(th *policy.Throttle) { th.Window = 10 * time.Second }))
+	require.InDelta(t, before, throttle.DropRate(), 1e-9)
+	require.False(t, throttle.Idle())
+}
+
+// A throttle whose window changes while a call is being drawn counts that call.
 func TestThrottleConfigureWhileACallIsDrawn(t *testing.T) {
 	v := clock.NewVirtual()
-	th := &policy.Throttle{Clock: v}
+	th := &policy.Throttle{MaxDrop: 0.99, Clock: v}
 	th.Rand = func() float64 {
 		require.NoError(t, th.Configure(func(n *policy.Throttle) { n.Window = time.Second }))
 		return 0
@@ -184,7 +204,7 @@ func TestThrottleConfigureWhileACallIsDrawn(t *testing.T) {
 		th.Done(policy.TransientFailure)
 	}
 	require.ErrorIs(t, th.Acquire(), policy.ErrThrottled)
-	require.InDelta(t, 0.5, th.DropRate(), 0, "one of one")
+	require.InDelta(t, 11.0/12, th.DropRate(), 1e-9, "eleven of eleven")
 }
 
 func TestLimitConfigure(t *testing.T) {

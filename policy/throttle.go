@@ -143,7 +143,8 @@ func (t *Throttle) anew(now int64) {
 }
 
 // Configure changes K, Window and MaxDrop while the throttle is in use: change edits a copy of them, which is taken over
-// if it is valid. Another Window begins to count anew. Where two configure at once the last has its way.
+// if it is valid. What counted before another Window counts in it, as if it had been now: a dependency that is down is
+// spared on. If Configure is called concurrently, the last call wins.
 func (t *Throttle) Configure(change func(*Throttle)) error {
 	if err := t.verdict.by(t.begin); err != nil {
 		return err
@@ -157,7 +158,13 @@ func (t *Throttle) Configure(change func(*Throttle)) error {
 			other := n.Window != t.Window
 			t.K, t.Window, t.MaxDrop = n.K, n.Window, n.MaxDrop
 			if other {
+				requests, failures := t.seen.Load().counts(now)
 				t.anew(now)
+				w := t.seen.Load()
+				w.carry(now, requests, failures)
+				if failures > 0 {
+					t.failing.Store(clock.After(now, time.Duration(w.length)))
+				}
 			}
 		})
 }

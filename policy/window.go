@@ -104,6 +104,16 @@ func (w *window) add(now int64, failures int) {
 	w.failures[slot] += failures
 }
 
+// carry counts calls of another window, as if they had been now.
+func (w *window) carry(now int64, calls, failures int) {
+	if calls == 0 {
+		return
+	}
+	w.add(now, failures)
+	_, slot := w.bucket(w.latest)
+	w.calls[slot].Add(uint64(calls - 1))
+}
+
 func (w *window) tripped() bool {
 	return w.share.reached(w.sum(w.latest))
 }
