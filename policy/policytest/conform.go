@@ -73,6 +73,8 @@ var rules = []rule{
 	{"context", "the func's context has the caller's values, and ends when the caller's does", passesTheContext},
 	{"cancel", "the caller gets an answer as soon as its context ends, whatever the policy waits for", heedsTheContext},
 	{"ended", "a caller whose context has ended is told so, or what the func returned", knowsAnEndedContext},
+	{"once", "a call marked by policy.Once is made once", callsOnce},
+	{"blame", "what callers do does not count against the dependency: they cancel, or come with an ended context", blames},
 	{"return", "no call of the func begins after the policy has returned", stopsCalling},
 	{"clock", "the policy waits on the clock it was given and on no other", waitsOnItsClock},
 	{"concurrent", "the policy is safe for concurrent use", survivesACrowd},
@@ -83,11 +85,19 @@ var errScripted = errors.New("as scripted")
 
 func works(context.Context) (int, error) { return 7, nil }
 
+// said is an error in words.
+func said(err error) string {
+	if err == nil {
+		return "nil"
+	}
+	return err.Error()
+}
+
 func keepsTheValue(t *testing.T, build builder) error {
 	v := clock.NewVirtual()
 	n, err := policy.Through(works, build(v)).Do(t.Context())
 	if n != 7 || err != nil {
-		return fmt.Errorf("the func returned 7, nil; the policy returned %d, %w", n, err)
+		return fmt.Errorf("the func returned 7, nil; the policy returned %d, %s", n, said(err))
 	}
 	return nothingLeft(v)
 }
@@ -101,7 +111,7 @@ func keepsTheError(t *testing.T, build builder) error {
 			continue
 		}
 		if n != 3 || !errors.Is(err, failed) {
-			return fmt.Errorf("the func returned 3, %q; the policy returned %d, %w", failed.Error(), n, err)
+			return fmt.Errorf("the func returned 3, %q; the policy returned %d, %s", failed.Error(), n, said(err))
 		}
 		if err := nothingLeft(v); err != nil {
 			return err
@@ -193,14 +203,14 @@ func passesTheContext(t *testing.T, build builder) error {
 	var problem error
 	_, _ = execute(ctx, v, policy.Through(func(ctx context.Context) (int, error) {
 		if ctx.Value(key{}) != "value" {
-			problem = errors.New("a value of the caller's context is missing")
+			problem = errors.New("a value of the caller's context is missing: derive the context that you give to next from the caller's")
 		}
 		if ctx.Err() != nil {
 			problem = errors.New("the func's context has ended before the func began")
 		}
 		cancel()
 		if v.Sleep(ctx, time.Nanosecond) == nil {
-			problem = errors.New("the caller's context has ended, and the func's has not")
+			problem = errors.New("the caller's context has ended, and the func's has not: derive the context that you give to next from the caller's, not from context.Background or WithoutCancel")
 		}
 		return 0, ctx.Err()
 	}, build(v)))
@@ -252,7 +262,7 @@ func knowsAnEndedContext(t *testing.T, build builder) error {
 	if called && n == 7 && err == nil || errors.Is(err, why) || errors.Is(err, context.Canceled) {
 		return nothingLeft(v)
 	}
-	return fmt.Errorf("the func was called: %t; the policy returned %d, %w", called, n, err)
+	return fmt.Errorf("the func was called: %t; the policy returned %d, %s", called, n, said(err))
 }
 
 func stopsCalling(t *testing.T, build builder) error {

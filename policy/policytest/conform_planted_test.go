@@ -92,6 +92,20 @@ func TestConformFindsPlantedBugs(t *testing.T) {
 			}
 			return next.Do(ctx)
 		}),
+		"once": plain(again),
+		"blame": func(clock.Clock) policy.Policy[int] {
+			failures := 0
+			return policy.PolicyFunc[int](func(ctx context.Context, next next) (int, error) {
+				if failures >= 250 {
+					return 0, &policy.Rejection{Policy: "blames", Reason: policy.ErrOpen}
+				}
+				v, err := next.Do(ctx)
+				if failures++; err == nil {
+					failures = 0
+				}
+				return v, err
+			})
+		},
 		"return": func(c clock.Clock) policy.Policy[int] {
 			return policy.PolicyFunc[int](func(ctx context.Context, next next) (int, error) {
 				c.AfterFunc(time.Millisecond, func() { _, _ = next.Do(ctx) })
