@@ -48,6 +48,7 @@ type atomicUint64 struct{ v atomic.Uint64 }
 func (a *atomicUint64) Load() uint64            { step(nil); return a.v.Load() }
 func (a *atomicUint64) Store(v uint64)          { step(nil); a.v.Store(v) }
 func (a *atomicUint64) Add(delta uint64) uint64 { step(nil); return a.v.Add(delta) }
+func (a *atomicUint64) Swap(v uint64) uint64    { step(nil); return a.v.Swap(v) }
 
 func (a *atomicUint64) CompareAndSwap(before, after uint64) bool {
 	step(nil)

@@ -158,7 +158,7 @@ func (t *Throttle) Configure(change func(*Throttle)) error {
 			other := n.Window != t.Window
 			t.K, t.Window, t.MaxDrop = n.K, n.Window, n.MaxDrop
 			if other {
-				requests, failures := t.seen.Load().counts(now)
+				requests, failures := t.seen.Load().retire(now)
 				t.anew(now)
 				w := t.seen.Load()
 				w.carry(now, requests, failures)

@@ -104,6 +104,24 @@ func (w *window) add(now int64, failures int) {
 	w.failures[slot] += failures
 }
 
+// retire returns what counts at now, and has quick count nothing more: a call that is about to be counted without the lock
+// finds its bucket gone, and takes the lock.
+func (w *window) retire(now int64) (calls, failures int) {
+	turn, slot := w.bucket(max(w.latest, int64(clock.Since(w.start, now))))
+	for range steps {
+		another := (cut(w.turns[slot]) ^ 1) << countBits // a turn that the slot was not of
+		word := w.calls[slot].Swap(another)
+		if w.turns[slot] == turn {
+			calls += int(word & (1<<countBits - 1))
+			failures += w.failures[slot]
+		}
+		if slot--; slot < 0 {
+			slot, turn = steps-1, turn-1
+		}
+	}
+	return calls, failures
+}
+
 // carry counts calls of another window, as if they had been now.
 func (w *window) carry(now int64, calls, failures int) {
 	if calls == 0 {
